@@ -1,0 +1,55 @@
+import { type DType, dtypes, type TypedArrayOf } from './dtype.ts';
+import { DataError, ShapeError } from './errors.ts';
+import { bfloatToFloat, halfToFloat } from './half.ts';
+
+/** Numbers with a type and a shape: what goes into a graph and what comes out. Row-major. */
+export interface Value<D extends DType = DType> {
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  readonly data: TypedArrayOf<D>;
+}
+
+/** The number of elements of a shape without symbols. */
+export const elements = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
+
+/** A value over existing data, which is not copied. Throws ShapeError where the lengths differ. */
+export function value<D extends DType>(dtype: D, shape: readonly number[], data: TypedArrayOf<D>): Value<D> {
+  if (data.length !== elements(shape)) {
+    throw new ShapeError(`value: shape [${shape}] holds ${elements(shape)} elements, the data ${data.length}`);
+  }
+  return { dtype, shape, data };
+}
+
+/** float32 from any list of numbers. */
+export const floats = (shape: readonly number[], data: ArrayLike<number>): Value<'float32'> =>
+  value('float32', shape, data instanceof Float32Array ? data : Float32Array.from(data));
+
+/** int64 from any list of whole numbers. */
+export const int64s = (shape: readonly number[], data: ArrayLike<number>): Value<'int64'> =>
+  value('int64', shape, BigInt64Array.from(Array.from(data, BigInt)));
+
+/** Any numeric value as float32; float32 itself is returned without a copy. */
+export function toFloat32(v: Value): Float32Array {
+  const { data } = v;
+  if (data instanceof Float32Array) return data;
+  if (data instanceof BigInt64Array) return Float32Array.from(data, Number);
+  if (v.dtype === 'float16') return halfToFloat(data as Uint16Array);
+  if (v.dtype === 'bfloat16') return bfloatToFloat(data as Uint16Array);
+  return Float32Array.from(data);
+}
+
+/** Any whole-number value as ordinary numbers. */
+export function toNumbers(v: Value): number[] {
+  if (v.dtype === 'float16' || v.dtype === 'bfloat16') return Array.from(toFloat32(v));
+  return Array.from(v.data as ArrayLike<number | bigint>, Number);
+}
+
+/** A view of bytes as the typed array of `dtype`, copied only where the alignment asks for it. */
+export function fromBytes<D extends DType>(dtype: D, bytes: Uint8Array): TypedArrayOf<D> {
+  const { array, bytes: size } = dtypes[dtype];
+  if (bytes.byteLength % size !== 0) {
+    throw new DataError(`${bytes.byteLength} bytes are not a whole number of ${dtype} elements`);
+  }
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size) as TypedArrayOf<D>;
+}

@@ -1,0 +1,11 @@
+export type { DatasetType, ImageTextRecord, Records } from './dataset.ts';
+export {
+  concatenate,
+  type Dataset,
+  type DatasetConfig,
+  type DatasetName,
+  datasetConfig,
+  datasets,
+  type OpenOptions,
+  openDataset,
+} from './datasets.ts';

@@ -1,0 +1,106 @@
+import { createReadStream } from 'node:fs';
+import { type Extract, extract } from 'tar-stream';
+import { z } from 'zod';
+import { DataError } from '../../core/index.ts';
+import type { ImageSource } from '../image-source.ts';
+import { keepGood, type OnBad, parseJson, report } from '../json-lines.ts';
+import { checkCaptions, defineDataset, type ImageTextRecord, recordsOf } from './dataset.ts';
+
+/**
+ * Tar shards in WebDataset's layout: members with the same name up to the first dot of their base name are one sample,
+ * here an image (jpg, png, webp) and its caption (txt, or `caption` or `captions` in json). One scan finds where the
+ * images lie; they are read by offset, so that shuffling and resuming are exact.
+ */
+export const webdataset = defineDataset(
+  z.strictObject({ type: z.literal('webdataset'), path: z.string() }),
+  async ({ path }, onBad) => {
+    const records: ImageTextRecord[] = [];
+    for (const shard of expandBraces(path)) records.push(...(await scanShard(shard, onBad)));
+    return recordsOf(records, onBad);
+  },
+);
+
+/** The shards of `x-{0000..0012}.tar`; several pairs of braces multiply. */
+export function expandBraces(pattern: string): string[] {
+  const [all, before, first, last, after] = /^(.*?)\{(\d+)\.\.(\d+)\}(.*)$/.exec(pattern) ?? [];
+  if (all === undefined) return [pattern];
+  const count = Math.max(0, Number(last) - Number(first) + 1);
+  return Array.from({ length: count }, (_, i) => String(Number(first) + i).padStart(first!.length, '0')).flatMap(
+    (number) => expandBraces(`${before}${number}${after}`),
+  );
+}
+
+const images = new Set(['jpg', 'jpeg', 'png', 'webp']);
+const texts = new Set(['txt', 'json']);
+/** A member's bytes follow its header. */
+const headerBytes = 512;
+
+type TarEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
+
+/** What a shard holds under one key. */
+interface Sample {
+  image?: ImageSource;
+  txt?: string;
+  json?: string;
+}
+
+async function scanShard(shard: string, onBad?: OnBad): Promise<ImageTextRecord[]> {
+  const samples = new Map<string, Sample>();
+  let last = 'the start';
+  try {
+    for await (const entry of entriesOf(shard)) {
+      last = entry.header.name;
+      await readEntry(shard, entry, samples);
+    }
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    report(new DataError(`${shard}: expected a whole tar file, but after ${last}: ${reason}`, { cause }), onBad);
+    samples.delete(keyOf(last).key); // the sample that the end of the file cuts off
+  }
+  return [...samples].flatMap(([key, sample]) => keepGood(() => recordOf(shard, key, sample), onBad));
+}
+
+/** The shard's members in order, each to be read to its end before the next. */
+function entriesOf(shard: string): AsyncIterable<TarEntry> {
+  const entries = extract();
+  createReadStream(shard)
+    .on('error', (error) => entries.destroy(error))
+    .pipe(entries);
+  return entries;
+}
+
+/** A member's sample and what it is of it: `a/b.c.txt` is `c.txt` of `a/b`. */
+function keyOf(member: string): { key: string; extension: string } {
+  const [, key = member, extension = ''] = /^((?:.*\/)?[^/.]*)\.([^/]*)$/.exec(member) ?? [];
+  return { key, extension: extension.toLowerCase() };
+}
+
+async function readEntry(shard: string, entry: TarEntry, samples: Map<string, Sample>): Promise<void> {
+  const { name: member, size } = entry.header;
+  const { key, extension } = keyOf(member);
+  const sample = samples.get(key) ?? {};
+  const bytes: Uint8Array[] = [];
+  for await (const chunk of entry) if (chunk instanceof Uint8Array && texts.has(extension)) bytes.push(chunk);
+  if (images.has(extension)) {
+    sample.image = { kind: 'tar', path: shard, member, offset: entry.offset + headerBytes, size };
+  } else if (extension === 'txt' || extension === 'json') {
+    sample[extension] = Buffer.concat(bytes).toString('utf8');
+  } else return;
+  samples.set(key, sample);
+}
+
+const description = z.object({ caption: z.string().optional(), captions: z.array(z.string()).optional() });
+
+function recordOf(shard: string, key: string, { image, txt, json }: Sample): ImageTextRecord {
+  const where = `${shard}: ${key}`;
+  if (image?.kind !== 'tar') throw new DataError(`${where}: expected an image (jpg, png, webp), but there is none`);
+  if (image.size === 0) throw new DataError(`${where}: expected an image, but ${image.member} is empty`);
+  const { caption, captions } = json === undefined ? {} : parseJson(json, description, `${where}.json`);
+  const found = txt ?? caption;
+  return {
+    id: key,
+    imageId: key,
+    image,
+    captions: checkCaptions(txt === undefined && captions ? captions : found === undefined ? [] : [found], where),
+  };
+}

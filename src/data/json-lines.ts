@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises';
+import type { z } from 'zod';
+import { DataError } from '../core/index.ts';
+
+export interface JsonLine<T> {
+  /** `file:line`, for errors. */
+  readonly where: string;
+  readonly row: T;
+}
+
+/** Takes a record that cannot be used, so that the rest can: the callback behind `skipBad`. */
+export type OnBad = (error: DataError) => void;
+
+/**
+ * The rows of a JSON-lines file, checked; blank lines are passed over. A bad line throws DataError naming the file, the
+ * line and the field, or is given to `onBad` and left out.
+ */
+export async function readJsonLines<T>(file: string, schema: z.ZodType<T>, onBad?: OnBad): Promise<JsonLine<T>[]> {
+  const text = await readText(file);
+  return text.split('\n').flatMap((line, i) => {
+    if (line.trim() === '') return [];
+    const where = `${file}:${i + 1}`;
+    return keepGood(() => ({ where, row: parseJson(line, schema, where) }), onBad);
+  });
+}
+
+/** JSON text as a checked value. Throws DataError naming `where` and the first wrong field. */
+export function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new DataError(`${where}: expected JSON, but ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw new DataError(`${where}: ${path.length > 0 ? `field ${path.join('.')}: ` : ''}${message}`);
+}
+
+/** A text file. Throws DataError where it cannot be read. */
+export async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    throw new DataError(`${file}: expected a file, but ${missing ? 'there is none' : cause}`, { cause });
+  }
+}
+
+/** Gives the error to `onBad`; throws it where there is none. */
+export function report(error: DataError, onBad?: OnBad): void {
+  if (onBad === undefined) throw error;
+  onBad(error);
+}
+
+/** The value in a list; or none, where making it throws a DataError that `onBad` takes. */
+export function keepGood<T>(make: () => T, onBad?: OnBad): T[] {
+  try {
+    return [make()];
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    report(error, onBad);
+    return [];
+  }
+}

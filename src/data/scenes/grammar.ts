@@ -1,0 +1,107 @@
+import type { Random } from '../../core/index.ts';
+import { type Background, nameBackground } from './background.ts';
+import { articleOf, type SceneNoun } from './noun.ts';
+import type { Arrangement, Phrasing, Scene, SceneObject } from './scene.ts';
+
+/** What is true of every scene of an arrangement: a, b, c and d are its objects in reading order. */
+const statements: Readonly<Record<Arrangement, readonly string[]>> = {
+  '1': ['{a}'],
+  '2': [
+    '{a} to the left of {b}',
+    '{a} left of {b}',
+    '{b} to the right of {a}',
+    '{b} right of {a}',
+    '{a} on the left and {b} on the right',
+    '{a} on the left, {b} on the right',
+  ],
+  '1+1': [
+    '{a} above {b}',
+    '{a} over {b}',
+    '{b} below {a}',
+    '{b} under {a}',
+    '{b} beneath {a}',
+    '{a} at the top and {b} at the bottom',
+  ],
+  '3': [
+    '{b} between {a} and {c}',
+    '{b} between {c} and {a}',
+    '{a}, {b} and {c} from left to right',
+    'from left to right, {a}, {b} and {c}',
+    '{a} on the left, {b} in the middle and {c} on the right',
+  ],
+  '1+1+1': [
+    '{b} between {a} and {c}',
+    '{a}, {b} and {c} from top to bottom',
+    'from top to bottom, {a}, {b} and {c}',
+    '{a} at the top, {b} in the middle and {c} at the bottom',
+  ],
+  '1+2': ['{a} above {b} and {c}', '{a} over {b} and {c}', '{b} and {c} below {a}', '{b} and {c} under {a}'],
+  '2+1': ['{a} and {b} above {c}', '{a} and {b} over {c}', '{c} below {a} and {b}', '{c} under {a} and {b}'],
+  '2+2': ['{a} and {b} above {c} and {d}', '{c} and {d} below {a} and {b}', '{c} and {d} under {a} and {b}'],
+};
+
+const openings = ['', '', '', 'a picture of ', 'there is '];
+const grounds = ['', '', ' on ', ' against '];
+
+/** `count` different phrasings for an arrangement, or all there are. */
+export function drawPhrasings(random: Random, arrangement: Arrangement, count: number): Phrasing[] {
+  const phrasings = new Map<string, Phrasing>();
+  for (let attempt = 0; attempt < 4 * count && phrasings.size < count; attempt++) {
+    const statement = random.pick(statements[arrangement]);
+    const opening = statement.startsWith('{') ? random.pick(openings) : '';
+    const phrasing = { statement, opening, ground: random.pick(grounds) };
+    phrasings.set(Object.values(phrasing).join('|'), phrasing);
+  }
+  return [...phrasings.values()];
+}
+
+const numbers = ['', '', 'two', 'three', 'four'];
+
+/** `a cat`, `two red apples`, `scissors`. */
+export function nounPhrase({ noun, boxes }: Pick<SceneObject, 'noun' | 'boxes'>): string {
+  if (noun.plural === undefined) return noun.name;
+  return boxes.length > 1 ? `${numbers[boxes.length]} ${noun.plural}` : `${articleOf(noun.name)} ${noun.name}`;
+}
+
+/** `the cat`, `the red apples`. */
+export const definite = ({ noun, boxes }: Pick<SceneObject, 'noun' | 'boxes'>): string =>
+  `the ${boxes.length > 1 ? noun.plural : noun.name}`;
+
+/** `is` or `are`, as the object's name and number ask. */
+export const verbOf = ({ noun, boxes }: Pick<SceneObject, 'noun' | 'boxes'>): 'is' | 'are' =>
+  boxes.length > 1 || isPlural(noun) ? 'are' : 'is';
+
+/** Whether an uncounted name is a plural: `scissors`, not `bread`. */
+const isPlural = ({ name, plural }: SceneNoun): boolean => plural === undefined && /[^s]s$/.test(name);
+
+/** The caption of a phrasing: `two red apples to the left of a bicycle on a green background`. */
+export function say(
+  objects: readonly SceneObject[],
+  background: Background,
+  { statement, opening, ground }: Phrasing,
+): string {
+  const named = (letter: string) => objects['abcd'.indexOf(letter)]!;
+  const first = named(/\{(.)\}/.exec(statement)![1]!);
+  const told = statement.replaceAll(/\{(.)\}/g, (_, letter: string) => nounPhrase(named(letter)));
+  // "on the right on a green background" wants a comma.
+  const comma = ground !== '' && / (on|at|from) /.test(statement) ? ',' : '';
+  return [
+    opening === 'there is ' ? `there ${verbOf(first)} ` : opening,
+    told,
+    ground === '' ? '' : `${comma}${ground}${nameBackground(background)}`,
+  ].join('');
+}
+
+/**
+ * The scene's caption with two of its objects exchanged, which makes it false; undefined where there is nothing to
+ * exchange. `index` chooses the caption.
+ */
+export function swapCaption(scene: Scene, index = 0): string | undefined {
+  const { objects, arrangement, background, phrasings } = scene;
+  const phrasing = phrasings[index];
+  if (objects.length < 2 || phrasing === undefined) return undefined;
+  // The first object changes places with the one to its right in a single row, else with the first of the next row.
+  const other = arrangement.startsWith('2+') ? 2 : 1;
+  const swapped = objects.with(0, objects[other]!).with(other, objects[0]!);
+  return say(swapped, background, phrasing);
+}

@@ -1,0 +1,8 @@
+export { type Background, type ColorName, colorOf, nameBackground } from './background.ts';
+export { type ComposeOptions, composeScene, composeSingle, type SceneEntry, sceneVocabulary } from './compose.ts';
+export { swapCaption } from './grammar.ts';
+export { type SceneNoun, sceneNoun } from './noun.ts';
+export { renderScene } from './render.ts';
+export type { Arrangement, Question, QuestionKind, Scene, SceneObject } from './scene.ts';
+export { type SceneScore, scoreSceneCaption } from './score.ts';
+export { scoredScenes } from './scored.ts';

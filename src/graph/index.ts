@@ -1,0 +1,5 @@
+export { defineMultiOp, defineOp, type Encoding, type Inputs, type MultiOp, type Op } from './define-op.ts';
+export { differentiate } from './differentiate.ts';
+export { type Binding, type EncodedModel, encodeModel, type ModelInput, type Outputs } from './onnx/encode.ts';
+export * from './ops/index.ts';
+export * from './tensor.ts';

@@ -1,0 +1,63 @@
+import { type DType, type Shape, ShapeError } from '../../core/index.ts';
+import { defineOp, type Op } from '../define-op.ts';
+import { numbers, type Tensor } from '../tensor.ts';
+import { expand, unsqueeze } from './movement.ts';
+
+/** Reading and writing by index. Indices are int64 and carry no gradient. */
+
+export const zeros = (dtype: DType, shape: Shape): Tensor => expand(numbers(0, dtype), { shape });
+
+/** Whole rows x[indices] along axis 0: x [N, ...], indices [I...] -> [I..., ...]. An embedding table is read so. */
+export const gather: Op<[x: Tensor, indices: Tensor]> = defineOp('Gather', {
+  infer: ([x, indices]) => {
+    if (indices.dtype !== 'int64') throw new ShapeError(`indices must be int64, got ${indices.dtype}`);
+    return { dtype: x.dtype, shape: [...indices.shape, ...x.shape.slice(1)] };
+  },
+  vjp: (g, { inputs: [x, indices] }) => [scatterAdd(x.shape, indices, g), null],
+  encode: (inputs) => ({ operands: inputs, attributes: { axis: 0 } }),
+});
+
+/** Zeros of `shape` with `rows` added at `indices` along axis 0; rows with equal indices add up. */
+export const scatterAdd = (shape: Shape, indices: Tensor, rows: Tensor): Tensor =>
+  scatterNd(zeros(rows.dtype, shape), unsqueeze(indices, { axis: indices.shape.length }), rows);
+
+/** data with updates added at the rows that the last axis of `indices` names. */
+const scatterNd: Op<[data: Tensor, indices: Tensor, updates: Tensor]> = defineOp('ScatterND', {
+  infer: ([data]) => ({ dtype: data.dtype, shape: data.shape }),
+  vjp: (g, { inputs: [, indices] }) => [g, null, gatherNd(g, indices)],
+  encode: (inputs) => ({ operands: inputs, attributes: { reduction: 'add' } }),
+});
+
+const gatherNd: Op<[data: Tensor, indices: Tensor]> = defineOp('GatherND', {
+  infer: ([data, indices]) => {
+    const depth = indices.shape.at(-1);
+    if (typeof depth !== 'number') throw new ShapeError(`the last axis of the indices must be fixed, got ${depth}`);
+    return { dtype: data.dtype, shape: [...indices.shape.slice(0, -1), ...data.shape.slice(depth)] };
+  },
+  vjp: (g, { inputs: [data, indices] }) => [scatterNd(zeros(g.dtype, data.shape), indices, g), null],
+});
+
+/** y[i][j] = x[i][indices[i][j]] for axis 1, and so on: x and indices differ along `axis` only. */
+export const gatherElements: Op<[x: Tensor, indices: Tensor], { axis: number }> = defineOp('GatherElements', {
+  infer: ([x, indices]) => {
+    if (x.shape.length !== indices.shape.length) throw new ShapeError('ranks differ');
+    return { dtype: x.dtype, shape: indices.shape };
+  },
+  vjp: (g, { inputs: [x, indices], attrs: { axis } }) => [
+    scatterElements(zeros(g.dtype, x.shape), indices, g, { axis }),
+    null,
+  ],
+});
+
+/** data with updates added where gatherElements would read. */
+export const scatterElements: Op<[data: Tensor, indices: Tensor, updates: Tensor], { axis: number }> = defineOp(
+  'ScatterElements',
+  {
+    infer: ([data, indices, updates]) => {
+      if (indices.shape.join() !== updates.shape.join()) throw new ShapeError('indices and updates differ in shape');
+      return { dtype: data.dtype, shape: data.shape };
+    },
+    vjp: (g, { inputs: [, indices], attrs: { axis } }) => [g, null, gatherElements(g, indices, { axis })],
+    encode: (inputs, { axis }) => ({ operands: inputs, attributes: { axis, reduction: 'add' } }),
+  },
+);

@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** Appends all the bytes to the file that is being written. */
+export type Write = (bytes: Uint8Array | string) => Promise<void>;
+
+/**
+ * Writes a file that appears under its name only when it is whole: a temporary file in the same folder, fsync, rename.
+ * Where `body` throws, nothing is left behind and the old file, if there was one, is untouched.
+ */
+export async function writeAtomically(path: string, body: (write: Write) => Promise<void>): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const file = await open(temporary, 'wx');
+  try {
+    try {
+      // Unlike write(), writeFile() on a handle goes on from the current position until every byte is out.
+      await body((bytes) => file.writeFile(bytes));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Writes text atomically. */
+export const writeText = (path: string, text: string): Promise<void> => writeAtomically(path, (write) => write(text));
+
+/** Writes a value as indented JSON, atomically. */
+export const writeJson = (path: string, content: unknown): Promise<void> =>
+  writeText(path, `${JSON.stringify(content, null, 2)}\n`);

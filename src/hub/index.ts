@@ -1,0 +1,3 @@
+export * from './atomic.ts';
+export * from './checkpoint.ts';
+export * from './safetensors.ts';

@@ -1,0 +1,70 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DataError } from '../core/index.ts';
+import { decodeImage } from './index.ts';
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'decode-'));
+  const noise = sharp({ create: { width: 64, height: 48, channels: 3, background: 'black', noise: gaussian } });
+  await noise.clone().jpeg().toFile(at('whole.jpg'));
+  await writeFile(at('cut.jpg'), (await readFile(at('whole.jpg'))).subarray(0, 900));
+  await noise.clone().png().toFile(at('whole.png'));
+  const png = await readFile(at('whole.png'));
+  await writeFile(at('damaged.png'), png.fill(0, 200, 300));
+  await writeFile(at('empty.png'), '');
+  await writeFile(at('text.png'), 'not an image');
+  await writeFile(at('drawing.svg'), '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
+  await writeFile(at('phone.heic'), Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1'));
+});
+const gaussian = { type: 'gaussian', mean: 128, sigma: 40 } as const;
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('a file that is no whole image is refused by name', () => {
+  it.each([
+    ['absent.jpg', /there is no such file/],
+    ['.', /it is a folder/],
+    ['empty.png', /found an empty file/],
+    ['text.png', /expected an image \(JPEG, PNG, .*\), found something else/],
+    ['drawing.svg', /expected an image \(JPEG, PNG, .*\), found something else/],
+    ['phone.heic', /HEIC .* convert it to JPEG or PNG/],
+    ['cut.jpg', /expected a whole JPEG image/],
+    ['damaged.png', /expected a whole PNG image/],
+  ])('%s', async (name, message) => {
+    const error: unknown = await decodeImage(at(name)).catch((e: unknown) => e);
+    if (!(error instanceof DataError)) throw new Error(`expected a DataError, found ${error}`);
+    expect(error.message).toMatch(message);
+    expect(error.message.startsWith(`${at(name)}: `)).toBe(true);
+    expect(error.message).not.toContain('\n');
+  });
+  it('bytes by the name they are given', async () => {
+    await expect(decodeImage(new Uint8Array(), { name: 'shard.tar/7.jpg' })).rejects.toThrow(/^shard\.tar\/7\.jpg: /);
+  });
+});
+
+it('refuses more pixels than the limit', async () => {
+  await expect(decodeImage(at('whole.png'), { limitInputPixels: 64 * 48 - 1 })).rejects.toThrow(/exceeds pixel limit/);
+  expect(await decodeImage(at('whole.png'), { limitInputPixels: 64 * 48 })).toMatchObject({ width: 64, height: 48 });
+});
+
+it('gives alpha on request, opaque where the file has none', async () => {
+  const rgb = await decodeImage(at('whole.png'));
+  const rgba = await decodeImage(at('whole.png'), { alpha: true });
+  expect(rgba.channels).toBe(4);
+  expect(rgba.data.filter((_, i) => i % 4 < 3)).toEqual(rgb.data);
+  expect(new Set(rgba.data.filter((_, i) => i % 4 === 3))).toEqual(new Set([255]));
+});
+
+it('drops alpha without compositing', async () => {
+  const data = Uint8Array.of(200, 100, 50, 7, 10, 20, 30, 0);
+  const png = await sharp(data, { raw: { width: 2, height: 1, channels: 4 } })
+    .png()
+    .toBuffer();
+  expect((await decodeImage(png)).data).toEqual(Uint8Array.of(200, 100, 50, 10, 20, 30));
+  expect((await decodeImage(png, { alpha: true })).data).toEqual(data);
+});

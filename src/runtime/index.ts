@@ -1,0 +1,1 @@
+export { compile, type Feeds, Session, type SessionOptions, type Weights, weightsFrom } from './session.ts';

@@ -1,0 +1,197 @@
+import { realpathSync } from 'node:fs';
+import * as ort from 'onnxruntime-node';
+import {
+  CheckpointError,
+  type DType,
+  elements,
+  RuntimeError,
+  type StoredTensor,
+  type TypedArray,
+  type Value,
+  value,
+} from '../core/index.ts';
+import { type Binding, encodeModel, type ModelInput, type Outputs, showType } from '../graph/index.ts';
+
+/** Where a model runs, and how. */
+export interface SessionOptions {
+  /** `cpu` (default), `webgpu`, `cuda`, `coreml` or `dml`: ONNX Runtime's execution providers. */
+  readonly device?: string;
+  /** Threads inside one operator; ONNX Runtime's own choice by default. */
+  readonly threads?: number;
+  /**
+   * Keep stored weights mapped from their files instead of repacking them for the fastest matrix product: a tenth of
+   * the memory and of the start-up time, at a tenth of the speed (docs/adr/0001).
+   */
+  readonly mapped?: boolean;
+  /** Spinning threads answer faster, but steal time from anything else that runs; off where sessions share the cores. */
+  readonly spinning?: boolean;
+}
+
+/** What stands behind the parameters of a graph; undefined is an error, `input` a parameter fed at every run. */
+export type Weights = (name: string) => Binding | undefined;
+
+/** Weights from a state dict: each name to its data or to the place in a file where it lies. */
+export const weightsFrom =
+  (state: ReadonlyMap<string, StoredTensor | Value>): Weights =>
+  (name) =>
+    state.get(name);
+
+export type Feeds = Readonly<Record<string, Value>>;
+
+/** A compiled graph. `run` blocks the thread while it computes, its promise notwithstanding (ONNX Runtime's way). */
+export class Session<O extends string> {
+  readonly inputs: readonly ModelInput[];
+  readonly #session: ort.InferenceSession;
+  readonly #sites: ReadonlyMap<string, { readonly stack?: string }>;
+  readonly #types: ReadonlyMap<string, ModelInput>;
+
+  /** Use {@link compile}. */
+  constructor(
+    session: ort.InferenceSession,
+    inputs: readonly ModelInput[],
+    sites: ReadonlyMap<string, { readonly stack?: string }>,
+  ) {
+    this.#session = session;
+    this.inputs = inputs;
+    this.#sites = sites;
+    this.#types = new Map(inputs.map((i) => [i.name, i]));
+  }
+
+  /**
+   * Computes the outputs, or only those named in `fetches`. A fetch may carry a preallocated value: the result is
+   * written there, and the same value may be a feed, which updates it in place.
+   * Throws RuntimeError naming the input that is missing or misshapen, or the line that wrote the failing operator.
+   */
+  async run<F extends O = O>(feeds: Feeds, fetches?: Readonly<Record<F, Value | null>>): Promise<Record<F, Value>> {
+    const tensors: Record<string, ort.Tensor> = {};
+    for (const type of this.inputs) tensors[type.name] = toOrt(this.#checked(type, feeds));
+    try {
+      const results = fetches
+        ? await this.#session.run(
+            tensors,
+            mapValues<Value | null, ort.Tensor | null>(fetches, (v) => (v ? toOrt(v) : null)),
+          )
+        : await this.#session.run(tensors);
+      return mapValues<ort.OnnxValue, Value>(results, fromOrt) as Record<F, Value>;
+    } catch (error) {
+      throw runtimeError(error, this.#sites);
+    }
+  }
+
+  #checked(type: ModelInput, feeds: Feeds): Value {
+    const v = feeds[type.name];
+    if (!v) throw new RuntimeError(`run: the input ${type.name}: ${showType(type)} is missing`);
+    const fits =
+      v.dtype === type.dtype &&
+      v.shape.length === type.shape.length &&
+      type.shape.every((d, i) => typeof d === 'string' || d === v.shape[i]);
+    if (!fits) {
+      throw new RuntimeError(`run: the input ${type.name} must be ${showType(type)}, got ${showType(v)}`);
+    }
+    return v;
+  }
+
+  has(name: string): boolean {
+    return this.#types.has(name);
+  }
+
+  /** Frees the graph and its weights. Device sessions have to be released before the process ends. */
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/**
+ * Compiles the graph behind `outputs`. Stored weights stay in their files (external data); the rest is in the model.
+ * Throws CheckpointError where a parameter has no weights, RuntimeError where ONNX Runtime refuses the graph.
+ */
+export async function compile<O extends string>(
+  outputs: Readonly<Record<O, Outputs[string]>>,
+  weights: Weights = () => 'input',
+  options: SessionOptions = {},
+): Promise<Session<O>> {
+  const model = encodeModel(outputs, (name) => located(name, weights(name)));
+  try {
+    const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options));
+    return new Session<O>(session, model.inputs, model.sites);
+  } catch (error) {
+    throw runtimeError(error, model.sites);
+  }
+}
+
+/** ONNX Runtime refuses symbolic links (the hub's cache is made of them), so files are named by their real path. */
+function located(name: string, binding: Binding | undefined): Binding {
+  if (binding === undefined)
+    throw new CheckpointError(`the parameter ${name} has no weights: is this the right checkpoint?`);
+  return binding !== 'input' && 'file' in binding ? { ...binding, file: realPath(binding.file) } : binding;
+}
+
+const realPaths = new Map<string, string>();
+function realPath(file: string): string {
+  const known = realPaths.get(file) ?? realpathSync(file);
+  realPaths.set(file, known);
+  return known;
+}
+
+function sessionOptions({
+  device = 'cpu',
+  threads,
+  mapped = false,
+  spinning = true,
+}: SessionOptions): ort.InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    graphOptimizationLevel: 'all',
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        disable_prepacking: mapped ? '1' : '0',
+        // Several folders can hold weights; every location is relative to the root.
+        model_external_initializers_file_folder_path: '/',
+        intra_op: { allow_spinning: spinning ? '1' : '0' },
+      },
+    },
+  };
+}
+
+const ortTypes = new Set<string>([
+  'float32',
+  'float64',
+  'uint8',
+  'int8',
+  'int32',
+  'int64',
+  'bool',
+  'float16',
+] satisfies DType[]);
+
+function toOrt({ dtype, data, shape }: Value): ort.Tensor {
+  if (!ortTypes.has(dtype)) throw new RuntimeError(`run: ${dtype} cannot be fed; convert it to float32`);
+  return new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, shape);
+}
+
+function fromOrt(t: ort.OnnxValue): Value {
+  const data = t.data as TypedArray;
+  return value(t.type as DType, t.dims, data.length === elements(t.dims) ? data : data.subarray(0, elements(t.dims)));
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, f: (a: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, a]) => [key, f(a)]));
+}
+
+/** ONNX Runtime's error with the line of ours that wrote the node it names. */
+function runtimeError(error: unknown, sites: ReadonlyMap<string, { readonly stack?: string }>): Error {
+  if (!(error instanceof Error) || error instanceof CheckpointError || error instanceof RuntimeError)
+    return error as Error;
+  const node = /[Nn]ame:\s?'([^']+)'|[Nn]ode \(([^)]+)\)/.exec(error.message)?.slice(1).find(Boolean);
+  const line =
+    node &&
+    sites
+      .get(node)
+      ?.stack?.split('\n')
+      .find((l) => !/define-op|graph\/ops|^\w*Error/.test(l));
+  return new RuntimeError(`ONNX Runtime: ${error.message.trim()}${line ? ` (written ${line.trim()})` : ''}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,13 @@
+export * from './captions.ts';
+export {
+  bertFiles,
+  parseTokenizerFiles,
+  type TokenizerConfig,
+  type TokenizerFiles,
+  type TokenizerJson,
+  withSpecialToken,
+} from './files.ts';
+export * from './processor.ts';
+export * from './prune.ts';
+export * from './read.ts';
+export * from './tokenizer.ts';
