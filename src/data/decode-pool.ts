@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { DataError, RuntimeError } from '../core/index.ts';
 import type { ImageProcessor, RawImage } from '../image/index.ts';
@@ -29,6 +30,7 @@ interface Waiting {
 export class DecodePool {
   readonly #workers: Worker[];
   readonly #waiting = new Map<number, Waiting>();
+  #failure: Error | undefined;
   #ticket = 0;
 
   constructor(settings: DecodeSettings, threads: number) {
@@ -40,6 +42,7 @@ export class DecodePool {
     const ticket = this.#ticket++;
     const worker = this.#workers[ticket % this.#workers.length]!;
     return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure);
       this.#waiting.set(ticket, { resolve, reject });
       for (const each of this.#workers) each.ref();
       worker.postMessage({ ticket, source, augment } satisfies DecodeTask);
@@ -48,7 +51,7 @@ export class DecodePool {
 
   /** Ends the threads; what is still waited for is rejected. */
   async close(): Promise<void> {
-    this.#rejectAll(new RuntimeError('the image decoder was closed'));
+    this.#fail(new RuntimeError('the image decoder was closed'));
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
@@ -56,9 +59,7 @@ export class DecodePool {
     const worker = new Worker(workerFile, { workerData: settings, execArgv: workerArguments });
     worker.unref(); // an idle pool does not keep the program alive
     worker.on('message', (reply: DecodeReply) => this.#settle(reply));
-    worker.on('error', (cause) =>
-      this.#rejectAll(new RuntimeError(`an image decoder thread failed: ${cause}`, { cause })),
-    );
+    worker.on('error', (cause) => this.#fail(new RuntimeError(`an image decoder thread failed: ${cause}`, { cause })));
     return worker;
   }
 
@@ -70,15 +71,18 @@ export class DecodePool {
     else waiting?.reject(new (reply.error.isData ? DataError : RuntimeError)(reply.error.message));
   }
 
-  #rejectAll(error: Error): void {
+  /** Rejects what is waited for, and whatever is asked for later. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
 }
 
-const fromSource = import.meta.url.endsWith('.ts');
-const workerFile = new URL(fromSource ? './decode-worker.ts' : './decode-worker.js', import.meta.url);
-const workerArguments = fromSource ? ['--import', typescriptLoader()] : [];
+// The worker stands beside this file, in source and built.
+const extension = extname(import.meta.url);
+const workerFile = new URL(`./decode-worker${extension}`, import.meta.url);
+const workerArguments = extension === '.ts' ? ['--import', typescriptLoader()] : [];
 
 /** A module that lets a worker run from source: a worker does not inherit the program's loader, and `tsx` skips it. */
 function typescriptLoader(): string {

@@ -100,7 +100,7 @@ describe('batches', () => {
         epochs: 3,
       });
       expect(batches.length).toBe(3 * batchesPerEpoch);
-      for (const at of [0, 2, batchesPerEpoch, 2 * batchesPerEpoch + 1]) {
+      for (const at of [2, 2 * batchesPerEpoch]) {
         const { epoch, batch } = batches[at]!;
         const resumed = await collect(dataset, options, { epoch, batch }, { epochs: 3 });
         expect(resumed.batches).toEqual(batches.slice(at));

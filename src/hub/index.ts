@@ -1,3 +1,4 @@
 export * from './atomic.ts';
 export * from './checkpoint.ts';
+export * from './gguf/index.ts';
 export * from './safetensors.ts';

@@ -11,6 +11,7 @@ import {
   value,
 } from '../core/index.ts';
 import { writeAtomically } from './atomic.ts';
+import { readExactly } from './read-exactly.ts';
 
 /** Where one tensor lies: `byteLength` bytes of `file`, from byte `offset` of the whole file. */
 export interface TensorEntry {
@@ -196,18 +197,6 @@ async function openCheckpoint(path: string): Promise<FileHandle> {
   } catch (cause) {
     throw new CheckpointError(`${path}: cannot be opened: ${reasonOf(cause)}`, { cause });
   }
-}
-
-/** `length` bytes from byte `offset` on, in a buffer of their own (so that every element type is aligned). */
-async function readExactly(file: FileHandle, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
-    if (bytesRead === 0)
-      throw new CheckpointError(`the file ends at byte ${offset + done}, ${length - done} too early`);
-    done += bytesRead;
-  }
-  return bytes;
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -42,16 +42,16 @@ function parseOptions<Options extends z.ZodType>(options: Options, given: unknow
   const parsed = options.safeParse(given);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
-  throw new UsageError(`dataset: ${['data', ...path].join('.')}: ${message}`);
+  throw new UsageError(`${['data', ...path].join('.')}: ${message}`);
 }
 
 /** Records that are all in memory. A second one with the same id throws DataError, or is left out. */
 export function recordsOf(list: readonly ImageTextRecord[], onBad?: OnBad): Records {
   const byId = new Map<string, ImageTextRecord>();
   for (const record of list) {
-    if (!byId.has(record.id)) byId.set(record.id, record);
-    else
+    if (byId.has(record.id)) {
       report(new DataError(`${nameOf(record.image)}: the id ${record.id} is already taken by another record`), onBad);
+    } else byId.set(record.id, record);
   }
   const records = [...byId.values()];
   return {
@@ -73,9 +73,12 @@ export function imageFile(path: string, where: string): ImageSource {
 }
 
 /** The captions without white space around them. Throws DataError naming `where` if there is none or one is empty. */
-export function checkCaptions(captions: readonly string[] | undefined, where: string): string[] {
-  const trimmed = (captions ?? []).map((caption) => caption.trim());
+export function checkCaptions(captions: readonly string[], where: string): string[] {
+  const trimmed = captions.map((caption) => caption.trim());
   if (trimmed.length === 0) throw new DataError(`${where}: expected at least one caption, found none`);
   if (trimmed.includes('')) throw new DataError(`${where}: expected a caption, found an empty one`);
   return trimmed;
 }
+
+/** A value that may be missing, as a list. */
+export const oneOrNone = <T>(value: T | undefined): T[] => (value === undefined ? [] : [value]);

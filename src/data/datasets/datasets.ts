@@ -31,7 +31,8 @@ export interface Dataset extends Records {
 }
 
 /**
- * Opens the dataset of a recipe's `data` section. Throws UsageError for wrong options, and DataError for records that cannot be used (see OpenOptions) or if none is left.
+ * Opens the dataset of a recipe's `data` section. Throws UsageError for wrong options, and DataError for records that
+ * cannot be used (see OpenOptions) or if none is left.
  */
 export async function openDataset(
   config: { readonly type: string; readonly [option: string]: unknown },

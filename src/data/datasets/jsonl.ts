@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { keepGood, readJsonLines } from '../json-lines.ts';
-import { checkCaptions, defineDataset, imageFile, recordsOf } from './dataset.ts';
+import { checkCaptions, defineDataset, imageFile, oneOrNone, recordsOf } from './dataset.ts';
 
 const line = z.object({
   image: z.string().min(1),
@@ -21,13 +21,10 @@ export const jsonl = defineDataset(
         id: String(row.id ?? where),
         imageId: String(row.image_id ?? row.image),
         image: imageFile(resolve(dirname(path), row.image), `${where}: field image`),
-        captions: checkCaptions(row.captions ?? captionOf(row), `${where}: field caption`),
+        captions: checkCaptions(row.captions ?? oneOrNone(row.caption), `${where}: field caption`),
       });
       return keepGood(make, onBad);
     });
     return recordsOf(records, onBad);
   },
 );
-
-const captionOf = ({ caption }: z.infer<typeof line>): string[] | undefined =>
-  caption === undefined ? undefined : [caption];

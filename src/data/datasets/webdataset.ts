@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { DataError } from '../../core/index.ts';
 import type { ImageSource } from '../image-source.ts';
 import { keepGood, type OnBad, parseJson, report } from '../json-lines.ts';
-import { checkCaptions, defineDataset, type ImageTextRecord, recordsOf } from './dataset.ts';
+import { checkCaptions, defineDataset, type ImageTextRecord, oneOrNone, recordsOf } from './dataset.ts';
 
 /**
  * Tar shards in WebDataset's layout: members with the same name up to the first dot of their base name are one sample,
@@ -95,12 +95,7 @@ function recordOf(shard: string, key: string, { image, txt, json }: Sample): Ima
   const where = `${shard}: ${key}`;
   if (image?.kind !== 'tar') throw new DataError(`${where}: expected an image (jpg, png, webp), but there is none`);
   if (image.size === 0) throw new DataError(`${where}: expected an image, but ${image.member} is empty`);
-  const { caption, captions } = json === undefined ? {} : parseJson(json, description, `${where}.json`);
-  const found = txt ?? caption;
-  return {
-    id: key,
-    imageId: key,
-    image,
-    captions: checkCaptions(txt === undefined && captions ? captions : found === undefined ? [] : [found], where),
-  };
+  const described = json === undefined ? {} : parseJson(json, description, `${where}.json`);
+  const captions = txt === undefined ? (described.captions ?? oneOrNone(described.caption)) : [txt];
+  return { id: key, imageId: key, image, captions: checkCaptions(captions, where) };
 }

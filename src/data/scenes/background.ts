@@ -1,6 +1,6 @@
-import type { Random } from '../../core/index.ts';
-import { random } from '../../core/index.ts';
+import { DataError, type Random, random } from '../../core/index.ts';
 import { blank, type Color, type RawImage } from '../../image/index.ts';
+import { articleOf } from './noun.ts';
 
 /** The colours that a background can be called. */
 export const namedColors = {
@@ -42,7 +42,8 @@ export type Background =
 /** A random background that has none of the `taken` colours, so that a yellow heart does not vanish into yellow. */
 export function drawBackground(random: Random, taken: ReadonlySet<string>): Background {
   const [first, second] = random.shuffle(colorNames.filter((name) => !taken.has(name)));
-  if (first === undefined || second === undefined) return { kind: 'plain', names: ['white'], color: namedColors.white };
+  if (first === undefined || second === undefined)
+    throw new DataError('a background needs two colours that no object is named by');
   const kind = random.uniform();
   if (kind < 0.25 && !taken.has('white')) return { kind: 'plain', names: ['white'], color: namedColors.white };
   if (kind < 0.6) return { kind: 'plain', names: [first], color: shade(random, first) };
@@ -66,11 +67,10 @@ function shade(random: Random, name: ColorName): Color {
 export const colorOf = (background: Background): string => background.names.join(' and ');
 
 /** `a green background`, `a red and blue background`, `a textured green background`. */
-export const nameBackground = (background: Background): string =>
-  `${article(background)} ${background.kind === 'texture' ? 'textured ' : ''}${colorOf(background)} background`;
-
-const article = (background: Background): string =>
-  background.kind !== 'texture' && background.names[0] === 'orange' ? 'an' : 'a';
+export function nameBackground(background: Background): string {
+  const name = `${background.kind === 'texture' ? 'textured ' : ''}${colorOf(background)} background`;
+  return `${articleOf(name)} ${name}`;
+}
 
 /** The background's pixels: RGB, size x size. */
 export function renderBackground(background: Background, size: number): RawImage {

@@ -24,13 +24,13 @@ export function sceneVocabulary(rows: readonly CutoutRow[]): SceneEntry[] {
     const entry = entries.get(noun.name) ?? { noun, pictures: [], mirrors: true };
     entries.set(noun.name, entry);
     entry.pictures.push({ id: row.id, image: row.image });
-    entry.mirrors &&= mirrors(row);
+    entry.mirrors &&= canMirror(row);
   }
   return [...entries.values()];
 }
 
 /** Symbols, clocks and whatever is named by its side or carries text change their meaning in a mirror. */
-const mirrors = (row: CutoutRow): boolean =>
+const canMirror = (row: CutoutRow): boolean =>
   row.group !== 'symbols' &&
   row.subgroup !== 'time' &&
   !/\b(left|right|clock|watch|arrow|moon|map|book|newspaper|calendar|sign|flag|keyboard)\b/.test(row.caption);
@@ -118,7 +118,7 @@ export function composeSingle(random: Random, row: CutoutRow, options: Pick<Comp
   const object: SceneObject = {
     noun,
     picture: { id: row.id, image: row.image },
-    flip: mirrors(row) && random.chance(0.5),
+    flip: canMirror(row) && random.chance(0.5),
     boxes: [{ left: place(), top: place(), width: side, height: side }],
   };
   const background = drawBackground(random, new Set(row.caption.split(' ')));

@@ -43,7 +43,7 @@ const statements: Readonly<Record<Arrangement, readonly string[]>> = {
 const openings = ['', '', '', 'a picture of ', 'there is '];
 const grounds = ['', '', ' on ', ' against '];
 
-/** `count` different phrasings for an arrangement, or all there are. */
+/** Up to `count` different phrasings for an arrangement. */
 export function drawPhrasings(random: Random, arrangement: Arrangement, count: number): Phrasing[] {
   const phrasings = new Map<string, Phrasing>();
   for (let attempt = 0; attempt < 4 * count && phrasings.size < count; attempt++) {

@@ -1,4 +1,4 @@
-export { type Background, type ColorName, colorOf, nameBackground } from './background.ts';
+export { nameBackground } from './background.ts';
 export { type ComposeOptions, composeScene, composeSingle, type SceneEntry, sceneVocabulary } from './compose.ts';
 export { swapCaption } from './grammar.ts';
 export { type SceneNoun, sceneNoun } from './noun.ts';

@@ -10,27 +10,12 @@ export interface SceneNoun {
   readonly head: string;
 }
 
-/** Groups whose pictures are told apart by a detail, a text or a convention, not by what they show at a small size. */
-const unclearGroups = new Set([
-  'symbols',
-  'smileys-emotion',
-  'people-body',
-  'flags',
-  'unsorted',
-  'science',
-  'education',
-]);
-const clearSubgroups = new Set([
-  'heart',
-  'face-costume',
-  'person',
-  'person-fantasy',
-  'body-parts',
-  'geometric',
-  'flag',
-]);
-
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
+
+/** Groups whose pictures are told apart by a detail, a text or a convention, not by what they show at a small size. */
+const unclearGroups = words('symbols smileys-emotion people-body flags unsorted science education');
+/** Their subgroups that are clear all the same. */
+const clearSubgroups = words('heart face-costume person person-fantasy body-parts geometric flag');
 
 /** Words that make a name a relation, a sentence, a number or a nuance that a small drawing does not show. */
 const unclearWords = words(`
@@ -41,18 +26,19 @@ const unclearWords = words(`
 `);
 /** Last words that are a state, an activity or a drawing's title rather than a thing. */
 const unclearHeads = words(`
-  adult air arts badminton biceps bitten blue bloom boom ceremony closed club collision color copyright crystal dizzy
-  easter effect enthusiast fashion female floppy foggy food free game gender general green half hauled highlight
-  hockey hole horizon icon illustration image jazz judo kick lacrosse landscape lcd lit locked logo mage mate
-  merperson metro neon object open ours pattern piece point pong portrait print profile prohibited r radioactive rail
-  red registered relief route rugby scroll side sight sign silhouette smoke spread station symbol template title tux
-  user version video view voltage volume wallpaper warning white yellow zzz
+  adult air arrival arts badminton biceps bitten bloom blue boom ceremony closed club collision color copyright
+  crystal departure dizzy easter effect enthusiast fashion female floppy foggy food free game gender general green
+  half hauled highlight hockey hole horizon icon illustration image jazz judo kick lacrosse landscape lcd lit locked
+  logo mage mate merperson metro neon object open ours pattern piece point pong portrait print profile prohibited r
+  radioactive rail red registered relief route rugby scroll side sight sign silhouette smoke spread station symbol
+  template title tux user version video view voltage volume wallpaper warning white yellow zzz
 `);
 /** Nouns in -ing; other names in -ing are activities. */
 const thingsInIng = words('ring wing king painting building dumpling earring pudding');
 /** Names that the data gives an article, but English does not count; and the other way round. */
 const uncounted = words('spaghetti oden root fire lacrosse coffee lotion hair milk soup pasta confetti bamboo');
-const countedBare = /(glass|castle|office|camel|leopard|scorpion|swimsuit|basketball|volleyball|softball|baseball)$/;
+const countedBare =
+  /(glass|castle|office|camel|leopard|scorpion|swimsuit|basketball|volleyball|softball|baseball|football)$/;
 
 /**
  * The noun of a cut-out, or undefined where its caption does not work as a short, visible noun phrase. Captions with

@@ -51,7 +51,8 @@ export interface Scene {
 const right = (box: Box) => box.left + box.width;
 const bottom = (box: Box) => box.top + box.height;
 
-const every = (a: SceneObject, b: SceneObject, holds: (a: Box, b: Box) => boolean): boolean =>
+/** Whether every copy of `a` stands so to every copy of `b`. */
+const every = (a: SceneObject, b: SceneObject, holds: (x: Box, y: Box) => boolean): boolean =>
   a.boxes.every((x) => b.boxes.every((y) => holds(x, y)));
 
 /** The relations between two objects that a caption can state: how it says them, and when they are true. */

@@ -52,20 +52,21 @@ function mentionsOf(object: SceneObject, text: string, lenient: boolean): Mentio
   });
 }
 
+type Holds = (a: SceneObject, b: SceneObject) => boolean;
 const { left, right, above, below } = relations;
 /** Every thing named before stands so to every thing named after. */
 const toAll =
-  (holds: (a: SceneObject, b: SceneObject) => boolean): Claim['holds'] =>
+  (holds: Holds): Claim['holds'] =>
   (before, after) =>
     before.length > 0 && after.length > 0 && before.every((a) => after.every((b) => holds(a, b)));
 /** The things named before stand at one side of all others. */
 const toOthers =
-  (holds: (a: SceneObject, b: SceneObject) => boolean): Claim['holds'] =>
+  (holds: Holds): Claim['holds'] =>
   (before, _, all) =>
     before.length > 0 && before.every((a) => all.every((b) => before.includes(b) || holds(a, b)));
 /** The things named before and after follow each other so, in the order of the text. */
 const inOrder =
-  (holds: (a: SceneObject, b: SceneObject) => boolean): Claim['holds'] =>
+  (holds: Holds): Claim['holds'] =>
   (before, after) =>
     [...before, ...after].every((b, i, named) => i === 0 || holds(named[i - 1]!, b));
 

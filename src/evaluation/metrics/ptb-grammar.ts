@@ -73,7 +73,8 @@ const markup = raw`<(?:[!?][A-Za-z\-][^>\r\n]*|${name}(?:${attribute})* */?|/${n
 const urlPath = raw`/[^ \t\n\f\r"<>|()]+[^ \t\n\f\r"<>|.!?(){},\-]`;
 const wwwHost = raw`${anyCase('www')}\.(?:[^ \t\n\f\r"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}`;
 const bareHost = raw`(?:[^ \t\n\f\r"\u0060'<>|.!?(){},-_$]+\.)+${oneOf('com net org edu')}`;
-const address = raw`[a-zA-Z0-9][^ \t\n\f\r"<>|()\u00A0{}]*@(?:[^ \t\n\f\r"<>|(){}.\u00A0]+\.)*[^ \t\n\f\r"<>|(){}.\u00A0]+`;
+const domainChar = raw`[^ \t\n\f\r"<>|(){}.\u00A0]`;
+const address = raw`[a-zA-Z0-9][^ \t\n\f\r"<>|()\u00A0{}]*@(?:${domainChar}+\.)*${domainChar}+`;
 
 const number = raw`[\-+]?(?:${digit}*(?:[.:,\u00AD\u066B\u066C]${digit}+)+|${digit}+)`;
 const slash = raw`(?:\\?/|\u2044)`;
@@ -225,7 +226,8 @@ export const tokenRules: readonly TokenRule[] = [
   rule(
     raw`[+%&~^|\\\u00A6-\u00A9\u00AC\u00AE-\u00BA\u00D7\u00F7\u2016\u2017\u2020-\u2023\u2030-\u2038\u203B` +
       raw`\u203E-\u2042\u2044\u207A-\u207F\u208A-\u208E\u2100-\u214F\u2190-\u21FF\u2200-\u2BFF\u3012\u30FB` +
-      raw`\u0387\u05BE\u05C0\u05C3\u05C6\u05F3\u05F4\u0600-\u0603\u0606-\u060A\u060C\u061B\u061E\u066A\u066D\u0964\u0965` +
+      raw`\u0387\u05BE\u05C0\u05C3\u05C6\u05F3\u05F4\u0600-\u0603\u0606-\u060A\u060C\u061B` +
+      raw`\u061E\u066A\u066D\u0964\u0965` +
       raw`\uFF01-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65]`,
   ),
   rule([`${blank}+`, newline, raw`[\0\u200B\u200E\u200F\uFEFF]`, anyCase('&nbsp;')], nothing),

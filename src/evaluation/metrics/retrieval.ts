@@ -58,7 +58,7 @@ function ranks(scores: Value, isRight: (query: number, candidate: number) => boo
     const row = data.subarray(query * candidates, (query + 1) * candidates);
     let best: number | undefined;
     row.forEach((score, c) => {
-      if (isRight(query, c) && !(best !== undefined && score <= best)) best = score;
+      if (isRight(query, c) && (best === undefined || score > best)) best = score;
     });
     if (best === undefined) return Infinity;
     const target = best;

@@ -1,6 +1,7 @@
 import { type DType, type Shape, ShapeError } from '../../core/index.ts';
 import { defineOp, type Op } from '../define-op.ts';
 import { numbers, type Tensor } from '../tensor.ts';
+import { add } from './elementwise.ts';
 import { expand, unsqueeze } from './movement.ts';
 
 /** Reading and writing by index. Indices are int64 and carry no gradient. */
@@ -61,3 +62,18 @@ export const scatterElements: Op<[data: Tensor, indices: Tensor, updates: Tensor
     encode: (inputs, { axis }) => ({ operands: inputs, attributes: { axis, reduction: 'add' } }),
   },
 );
+
+/** `length` entries from a start known only at run time: x [N], start int64 [1] -> [length]. */
+export const window: Op<[x: Tensor, start: Tensor], { length: number }> = defineOp('Slice', {
+  infer: ([x, start], { length }) => {
+    if (x.shape.length !== 1 || start.shape.join() !== '1') throw new ShapeError('x must be [N], start [1]');
+    return { dtype: x.dtype, shape: [length] };
+  },
+  vjp: () => {
+    throw new TypeError('window: what is read through a window carries no gradient');
+  },
+  encode: ([x, start], { length }) => ({
+    operands: [x, start, add(start, numbers([length], 'int64')), numbers([0], 'int64')],
+    attributes: {},
+  }),
+});
