@@ -198,3 +198,9 @@ it('refuses a dataset smaller than a batch', () => {
     /11 records, fewer than one batch of 12/,
   );
 });
+
+it('gives nothing after it was closed', async () => {
+  const loader = new Loader(dataset, { batchSize: 2, seed: 1, processor });
+  await loader.close();
+  await expect(loader.batches().next()).rejects.toThrow('closed');
+});

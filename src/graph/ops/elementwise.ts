@@ -102,3 +102,6 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const lift = (x: Operand) => (typeof x === 'number' ? numbers(x, like.dtype) : x);
   return select(condition, lift(a), lift(b));
 }
+
+/** The same numbers, without a gradient. */
+export const stopGradient: Op<One> = defineOp('Identity', { infer: same, vjp: () => [null] });

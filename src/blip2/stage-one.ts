@@ -1,0 +1,263 @@
+import type { DType } from '../core/index.ts';
+import {
+  add,
+  argMax,
+  cast,
+  concat,
+  equal,
+  fixed,
+  gather,
+  input,
+  mul,
+  numbers,
+  reduceMean,
+  slice,
+  split,
+  type Tensor,
+} from '../graph/index.ts';
+import {
+  bidirectional,
+  concatMemory,
+  embedQueries,
+  embedText,
+  gatherMemory,
+  type Hidden,
+  type ImageMemory,
+  imageMemory,
+  type QFormerContext,
+  qFormer,
+  textVisibility,
+  unimodalAndCausal,
+} from '../models/index.ts';
+import type { Dropout, Params } from '../nn/index.ts';
+import type { Blip2Config } from './config.ts';
+import { itcLoss, type Similarities, swap } from './objectives/itc.ts';
+import { captionLogits, itgLoss, startWithDec } from './objectives/itg.ts';
+import { drawNegative, itmLoss } from './objectives/itm.ts';
+import { matchLogits, projectImage, projectText } from './retrieval-head.ts';
+
+/** A training batch of stage 1: frozen image features and tokenised captions, padded to one length. */
+export interface StageOneBatch {
+  /** [B, P, Dv] */
+  readonly imageEmbeds: Tensor;
+  /** int64 [B, T]: [CLS] … [SEP] */
+  readonly inputIds: Tensor;
+  readonly attentionMask: Tensor;
+  /** [B, B]: 1 where image i and text j are no pair. */
+  readonly negatives: Tensor;
+  /** Noise and hardness of ITM's negatives: [B, B] twice, and a scalar in 0…1. */
+  readonly gumbelText: Tensor;
+  readonly gumbelImage: Tensor;
+  readonly hardness: Tensor;
+}
+
+/** The inputs of a stage-1 graph, by name. */
+export function stageOneInputs(d: {
+  batch: number;
+  patches: number;
+  imageWidth: number;
+  tokens: number;
+  dtype?: DType;
+}): StageOneBatch {
+  const { batch, dtype = 'float32' } = d;
+  return {
+    imageEmbeds: input('imageEmbeds', dtype, [batch, d.patches, d.imageWidth]),
+    inputIds: input('inputIds', 'int64', [batch, d.tokens]),
+    attentionMask: input('attentionMask', 'int64', [batch, d.tokens]),
+    negatives: input('negatives', dtype, [batch, batch]),
+    gumbelText: input('gumbelText', dtype, [batch, batch]),
+    gumbelImage: input('gumbelImage', dtype, [batch, batch]),
+    hardness: input('hardness', dtype, []),
+  };
+}
+
+export interface StageOneOptions {
+  /** The id of [DEC], which starts a caption. */
+  readonly decoderStart: number;
+  /** Of ITC and ITG; the paper's 0.1 by default. */
+  readonly labelSmoothing?: number;
+  /** See ItcOptions. Default true: the paper's loss. */
+  readonly gatherGradient?: boolean;
+  /** How many of the batch's pairs ITM takes, the first ones. Default: all, as the paper. */
+  readonly matchingPairs?: number;
+  /** The weight of each loss in the sum; 0 leaves a loss out of the graph. Default 1. */
+  readonly weights?: { readonly itc?: number; readonly itm?: number; readonly itg?: number };
+  readonly dropout?: Dropout | undefined;
+}
+
+export interface StageOneLosses {
+  /** Scalars; `loss` is the weighted sum of the three. */
+  readonly loss: Tensor;
+  readonly itc: Tensor;
+  readonly itm: Tensor;
+  readonly itg: Tensor;
+  /** Share of ITM's pairs that are told right. */
+  readonly itmAccuracy: Tensor;
+  /** int64 [N]: the false text of each image, and the false image of each text. */
+  readonly negativeText: Tensor;
+  readonly negativeImage: Tensor;
+  readonly similarities: Similarities;
+  readonly itmLogits: Tensor;
+  readonly itgLogits: Tensor;
+}
+
+/**
+ * Stage 1 (§3.2): three objectives on one Q-Former, apart in mask and head. Two passes instead of the reference's four:
+ * ITC and ITG share one, because no query sees text in either; an image's keys and values are computed once for all.
+ */
+export function stageOneLosses(
+  p: Params,
+  batch: StageOneBatch,
+  config: Blip2Config,
+  options: StageOneOptions,
+): StageOneLosses {
+  const { labelSmoothing = 0.1, gatherGradient = true, weights = {} } = options;
+  const context: QFormerContext = { config: config.qformer_config, dropout: options.dropout };
+  const image = imageMemory(p.at('qformer'), batch.imageEmbeds, context);
+
+  const { queries, contrast, caption, labels } = readAndWrite(p, { ...batch, image }, config, {
+    ...context,
+    decoderStart: options.decoderStart,
+  });
+
+  // ITC. A pair scores as its best query; each image picks its text from the batch, and back.
+  const width = config.image_text_hidden_size;
+  const { loss: itc, similarities } = itcLoss(
+    {
+      zImage: projectImage(p, queries, width),
+      zText: projectText(p, contrast, width),
+      temperature: p.tensor('temp', []),
+      negatives: batch.negatives,
+    },
+    { labelSmoothing, gatherGradient },
+  );
+
+  // ITM. Hard negatives are drawn from ITC's similarities, in both directions.
+  const {
+    logits: itmLogits,
+    negativeText,
+    negativeImage,
+    pairs,
+  } = match(p, { ...batch, image, similarities }, config, {
+    ...context,
+    pairs: options.matchingPairs,
+  });
+  const itm = itmLoss(itmLogits, pairs);
+
+  // ITG. The caption is written from the queries alone.
+  const itgLogits = captionLogits(p, caption, config.qformer_config);
+  const itg = itgLoss(itgLogits, labels, labelSmoothing);
+
+  const loss = weightedSum([itc, itm, itg], [weights.itc ?? 1, weights.itm ?? 1, weights.itg ?? 1]);
+  return {
+    loss,
+    itc,
+    itm,
+    itg,
+    itmAccuracy: accuracy(itmLogits, pairs),
+    negativeText,
+    negativeImage,
+    similarities,
+    itmLogits,
+    itgLogits,
+  };
+}
+
+/** The shared pass of ITC and ITG: the queries, the text that is compared and the text that is written. */
+function readAndWrite(
+  p: Params,
+  batch: StageOneBatch & { image: ImageMemory },
+  config: Blip2Config,
+  context: QFormerContext & { decoderStart: number },
+): { queries: Tensor; contrast: Tensor; caption: Tensor; labels: Tensor } {
+  const { qformer_config: c, num_query_tokens: Q } = config;
+  const { inputIds, attentionMask, image } = batch;
+  const [B, T] = inputIds.shape.map((d) => fixed(d, 'a dimension of a training graph')) as [number, number];
+  const root = p.at('qformer');
+  const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
+  const written = startWithDec(inputIds, attentionMask, context.decoderStart);
+  const text = (ids: Tensor) => embedText(root, ids, { ...context, embeddings: p.at('embeddings') });
+
+  const mask = unimodalAndCausal(
+    Q,
+    textVisibility(attentionMask, p.dtype),
+    textVisibility(written.attentionMask, p.dtype),
+  );
+  const seen = both(
+    qFormer(
+      root,
+      {
+        queries: embedQueries(root, queryTokens, B, context),
+        text: concat([text(inputIds), text(written.inputIds)], { axis: 1 }),
+      },
+      { ...context, mask, image },
+    ),
+  );
+  const [contrast, caption] = split(seen.text, { axis: 1, sizes: [T, T - 1] }) as [Tensor, Tensor];
+  return { queries: seen.queries, contrast, caption, labels: written.labels };
+}
+
+/** ITM's pass: N true pairs, N texts with a false image, N images with a false text. */
+function match(
+  p: Params,
+  batch: StageOneBatch & { image: ImageMemory; similarities: Similarities },
+  config: Blip2Config,
+  { pairs, ...context }: QFormerContext & { pairs?: number | undefined },
+): { logits: Tensor; negativeText: Tensor; negativeImage: Tensor; pairs: number } {
+  const { qformer_config: c, num_query_tokens: Q } = config;
+  const { inputIds, attentionMask, image, similarities, hardness } = batch;
+  const B = fixed(inputIds.shape[0], 'the batch of a training graph');
+  const N = Math.min(pairs ?? B, B);
+  const first = (x: Tensor) => (N === B ? x : slice(x, { axis: 0, end: N }));
+  const negativeImage = drawNegative(first(similarities.textToImage), {
+    negatives: first(swap(batch.negatives)),
+    gumbel: first(batch.gumbelImage),
+    hardness,
+  });
+  const negativeText = drawNegative(first(similarities.imageToText), {
+    negatives: first(batch.negatives),
+    gumbel: first(batch.gumbelText),
+    hardness,
+  });
+
+  const own = N === B ? image : gatherMemory(image, numbers([...Array(N).keys()], 'int64'));
+  const texts = (x: Tensor) => concat([first(x), first(x), gather(x, negativeText)], { axis: 0 });
+  const root = p.at('qformer');
+  const visible = textVisibility(texts(attentionMask), p.dtype);
+  const seen = both(
+    qFormer(
+      root,
+      {
+        queries: embedQueries(root, p.tensor('query_tokens', [1, Q, c.hidden_size]), 3 * N, context),
+        text: embedText(root, texts(inputIds), { ...context, embeddings: p.at('embeddings') }),
+      },
+      {
+        ...context,
+        mask: bidirectional({ queries: Q, text: visible }),
+        image: concatMemory([own, gatherMemory(image, negativeImage), own]),
+      },
+    ),
+  );
+  return { logits: matchLogits(p, seen.queries), negativeText, negativeImage, pairs: N };
+}
+
+function both({ queries, text }: Hidden): { queries: Tensor; text: Tensor } {
+  if (!queries || !text) throw new TypeError('a pass over queries and text returns both');
+  return { queries, text };
+}
+
+function accuracy(logits: Tensor, pairs: number): Tensor {
+  const labels = numbers(
+    Array.from({ length: 3 * pairs }, (_, i) => (i < pairs ? 1 : 0)),
+    'int64',
+  );
+  const right = cast(equal(argMax(logits, { axis: 1 }), labels), { to: 'float32' });
+  return reduceMean(right, { axes: [0], keepDims: false });
+}
+
+function weightedSum(losses: readonly Tensor[], weights: readonly number[]): Tensor {
+  const terms = losses.flatMap((loss, i) =>
+    weights[i] === 0 ? [] : [weights[i] === 1 ? loss : mul(loss, weights[i]!)],
+  );
+  return terms.reduce((a, b) => add(a, b));
+}

@@ -1,0 +1,3 @@
+export * from './config.ts';
+export * from './masks.ts';
+export * from './model.ts';
