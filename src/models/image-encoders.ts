@@ -1,7 +1,38 @@
+import { ConfigError, nearest } from '../core/index.ts';
+import type { Tensor } from '../graph/index.ts';
+import type { Params } from '../nn/index.ts';
 import type { ImageEncoderFamily } from './contracts.ts';
 import { dinov2Family } from './dinov2/index.ts';
+import type { VisionConfig } from './vit/index.ts';
 
 /** Image encoders by the `model_type` of their Hugging Face configuration. */
 export const imageEncoders = {
   dinov2: dinov2Family,
-} satisfies Record<string, ImageEncoderFamily<never>>;
+} satisfies Record<string, ImageEncoderFamily<VisionConfig>>;
+
+/** A family with its configuration. */
+export interface ImageEncoder {
+  /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv]. */
+  encode(p: Params, pixelValues: Tensor): Tensor;
+  readonly width: number;
+  readonly patchSize: number;
+  readonly imageSize: number;
+}
+
+/** The encoder that a `vision_config` describes. Throws ConfigError where its `model_type` or a field is wrong. */
+export function imageEncoder(json: { readonly model_type?: unknown }): ImageEncoder {
+  const family = familyOf(json.model_type);
+  const config = family.parseConfig(json);
+  return { ...family.describe(config), encode: (p, pixelValues) => family.encode(p, pixelValues, config) };
+}
+
+function familyOf(modelType: unknown): ImageEncoderFamily<VisionConfig> {
+  const families = new Map<unknown, ImageEncoderFamily<VisionConfig>>(Object.entries(imageEncoders));
+  const family = families.get(modelType);
+  if (family) return family;
+  const names = Object.keys(imageEncoders);
+  const near = nearest(String(modelType), names);
+  throw new ConfigError(
+    `vision_config: model_type: expected ${names.join(', ')}, found ${JSON.stringify(modelType)}${near ? `; did you mean ${near}?` : ''}`,
+  );
+}
