@@ -1,5 +1,5 @@
 import { ShapeError } from '../core/index.ts';
-import { type Attribute, type Encoded, type Node, show, type Tensor, type TensorType } from './tensor.ts';
+import { type Attribute, type Encoded, type Node, type Site, show, type Tensor, type TensorType } from './tensor.ts';
 
 /** Inputs of an operator; an optional ONNX input may be undefined. */
 export type Inputs = readonly (Tensor | undefined)[];
@@ -61,8 +61,7 @@ export function defineOp<I extends Inputs, A extends object = NoAttributes>(
         }
       : {}),
   });
-  const op: Op<I, A> = (...args) => withCaller(op, () => multi(...args).output);
-  return op;
+  return operator((...args: Args<I, A>) => multi(...args).output);
 }
 
 /** The same for an operator with several outputs, returned by name. */
@@ -70,14 +69,54 @@ export function defineMultiOp<I extends Inputs, A extends object, O extends stri
   name: string,
   rule: MultiOpRule<I, A, O>,
 ): MultiOp<I, A, O> {
-  const op: MultiOp<I, A, O> = (...args) => {
+  return operator((...args: Args<I, A>) => {
     const [inputs, attrs] = splitArguments<I, A>(args);
-    return withCaller(op, () => {
-      const types = inferTypes(name, inputs, () => rule.infer(inputs, attrs));
-      return buildNode(name, rule, { inputs, attrs, types });
-    });
+    const types = inferTypes(name, inputs, () => rule.infer(inputs, attrs));
+    return buildNode(name, rule, { inputs, attrs, types });
+  });
+}
+
+/** The operator that user code called and that is being written now; operators may be made of others. */
+let outermost: ((...args: never[]) => unknown) | undefined;
+/** Where the nodes of a gradient count as written: at the line of the operator that is differentiated. */
+let inherited: Site | undefined;
+
+/**
+ * Makes a function over tensors an operator to its callers: a ShapeError's stack, and the site of every node it writes,
+ * begin at the line that called it. Nested operators belong to the outermost.
+ */
+export function operator<A extends unknown[], R>(build: (...args: A) => R): (...args: A) => R {
+  const op = (...args: A): R => {
+    if (outermost) return build(...args);
+    outermost = op;
+    try {
+      return build(...args);
+    } catch (error) {
+      if (error instanceof ShapeError) Error.captureStackTrace(error, op);
+      throw error;
+    } finally {
+      outermost = undefined;
+    }
   };
   return op;
+}
+
+/** Runs `build` with its nodes counted as written at `site`. */
+export function writtenAt<T>(site: Site, build: () => T): T {
+  const before = inherited;
+  inherited = site;
+  try {
+    return build();
+  } finally {
+    inherited = before;
+  }
+}
+
+function currentSite(): Site {
+  if (inherited) return inherited;
+  const site: { stack?: string } = {};
+  Error.captureStackTrace(site, outermost);
+  return site;
 }
 
 /** The attributes are the last argument where it is not a tensor. */
@@ -97,16 +136,6 @@ function inferTypes<T>(name: string, inputs: Inputs, infer: () => T): T {
   }
 }
 
-/** Lets a ShapeError's stack begin at the line that called `op`, which is where the mistake is. */
-function withCaller<T>(op: (...args: never[]) => unknown, build: () => T): T {
-  try {
-    return build();
-  } catch (error) {
-    if (error instanceof ShapeError) Error.captureStackTrace(error, op);
-    throw error;
-  }
-}
-
 function buildNode<I extends Inputs, A extends object, O extends string>(
   name: string,
   rule: MultiOpRule<I, A, O>,
@@ -114,13 +143,11 @@ function buildNode<I extends Inputs, A extends object, O extends string>(
 ): Record<O, Tensor> {
   const outputs: Tensor[] = [];
   const named: Partial<Record<O, Tensor>> = {};
-  const site: { stack?: string } = {};
-  Error.captureStackTrace(site, buildNode);
   const node: Node = {
     op: name,
     inputs,
     outputs,
-    site,
+    site: currentSite(),
     encoded: encodeNode(name, rule, { inputs, attrs, types }),
     vjp: (cotangents) => {
       const g: Partial<Record<O, Tensor>> = {};

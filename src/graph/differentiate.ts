@@ -1,4 +1,5 @@
 import { isFloat } from '../core/index.ts';
+import { writtenAt } from './define-op.ts';
 import { add } from './ops/elementwise.ts';
 import { expand, reshape } from './ops/movement.ts';
 import { reduceSum } from './ops/reduce.ts';
@@ -19,12 +20,14 @@ export function differentiate(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   for (const node of nodes.reverse()) {
     const g = node.outputs.map((output) => cotangents.get(output));
     if (g.every((cotangent) => cotangent === undefined)) continue;
-    node.vjp(g).forEach((raw, i) => {
-      const x = node.inputs[i];
-      if (!raw || !x || !live.has(x) || !isFloat(x.dtype)) return;
-      const dx = unbroadcast(raw, x);
-      const sum = cotangents.get(x);
-      cotangents.set(x, sum ? add(sum, dx) : dx);
+    writtenAt(node.site, () => {
+      node.vjp(g).forEach((raw, i) => {
+        const x = node.inputs[i];
+        if (!raw || !x || !live.has(x) || !isFloat(x.dtype)) return;
+        const dx = unbroadcast(raw, x);
+        const sum = cotangents.get(x);
+        cotangents.set(x, sum ? add(sum, dx) : dx);
+      });
     });
   }
   return wrt.map((x) => cotangents.get(x) ?? zerosLike(x));

@@ -26,8 +26,12 @@ export interface Node {
   readonly encoded: Encoded;
   /** One cotangent per input, from one per output (undefined where the loss does not depend on it). */
   readonly vjp: (cotangents: readonly (Tensor | undefined)[]) => readonly (Tensor | null | undefined)[];
-  /** Carries the stack of the line that wrote the operator. */
-  readonly site: { readonly stack?: string };
+  readonly site: Site;
+}
+
+/** The stack at the line that wrote an operator. */
+export interface Site {
+  readonly stack?: string;
 }
 
 /** A node as ONNX wants it. Attributes: whole numbers are INT, `{ float }` is FLOAT, lists are INTS. */

@@ -1,4 +1,3 @@
-import type { Dim } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
 
@@ -15,7 +14,7 @@ export interface ImageEncoderFamily<C> {
   describe(config: C): { width: number; patchSize: number; imageSize: number };
 }
 
-/** Keys and values of earlier positions, per layer: [B, heads, past, d]. */
+/** Attention keys and values of one layer, [B, K, positions, d]. */
 export interface LayerCache {
   readonly key: Tensor;
   readonly value: Tensor;
@@ -25,23 +24,66 @@ export interface LayerCache {
 export interface DecoderInputs {
   /** [B, T, D] */
   inputsEmbeds: Tensor;
-  /** [B, past + T], int64: 1 = keep, 0 = padding. */
+  /** int64 [B, past + T]: 1 = keep, 0 = padding, which may stand anywhere. */
   attentionMask: Tensor;
-  /** int64 [B, T]; what the reference's forward uses where absent. */
+  /** int64 [B, T]; where absent, what the reference's plain forward uses. Given with a cache. */
   positionIds?: Tensor | undefined;
-  /** Of earlier positions; absent in a plain forward. */
+  /** By layer, of the `past` positions before these; slots that the attention mask zeroes may hold anything finite. */
   cache?: readonly LayerCache[] | undefined;
-  past?: Dim | undefined;
 }
 
-/** A family of frozen decoder language models (OPT, Llama). */
-export interface DecoderFamily<C> {
+export interface Decoded {
+  /** The last hidden states, after the final norm: [B, T, D]. */
+  hidden: Tensor;
+  /** By layer, the keys and values of the T new positions alone: whoever keeps the cache appends them. */
+  cache: readonly LayerCache[];
+}
+
+/** What a caller has to know about a language model: its sizes, and those of its cache. */
+export interface LanguageModelSizes {
+  /** Of `inputsEmbeds`. */
+  width: number;
+  /** Rows of the embedding and of the head, which may be more than the tokenizer has. */
+  vocabularySize: number;
+  /** Decoder layers. */
+  layers: number;
+  keyValueHeads: number;
+  headWidth: number;
+}
+
+/** What every family of frozen language models has. One folder `models/<model_type>/` and one line add another. */
+interface LanguageModelFamily<C> {
+  /** The `text_config` of a Hugging Face checkpoint, checked. Throws ConfigError naming the field. */
   parseConfig(json: unknown): C;
   /** Rows of the word embedding, ready to be `inputsEmbeds`: int64 [B, T] -> [B, T, D]. */
   embed(p: Params, inputIds: Tensor, config: C): Tensor;
-  /** The last hidden state [B, T, D] (after the final norm) and the grown cache. */
-  decode(p: Params, inputs: DecoderInputs, config: C): { hidden: Tensor; cache: readonly LayerCache[] };
   /** Next-token logits [.., V] of hidden states: the head alone, so that a caller can take the last position first. */
   head(p: Params, hidden: Tensor, config: C): Tensor;
-  describe(config: C): { width: number; vocabularySize: number; layers: number; keyValueHeads: number; headWidth: number };
+  describe(config: C): LanguageModelSizes;
+}
+
+/** Decoder-only models (OPT, Llama): the prompt and what follows it are one sequence. */
+export interface DecoderFamily<C> extends LanguageModelFamily<C> {
+  readonly kind: 'decoder';
+  decode(p: Params, inputs: DecoderInputs, config: C): Decoded;
+}
+
+/** What the decoder of an encoder-decoder model reads besides its own sequence. */
+export interface EncoderMemory {
+  /** By layer, from {@link EncoderDecoderFamily.memory}: [B, H, S, d]. */
+  memory: readonly LayerCache[];
+  /** The encoder's mask, int64 [B, S]. */
+  memoryMask: Tensor;
+}
+
+/** Encoder-decoder models (T5): the prompt goes to the encoder, what follows it to the decoder. */
+export interface EncoderDecoderFamily<C> extends LanguageModelFamily<C> {
+  readonly kind: 'encoder-decoder';
+  /** inputsEmbeds [B, S, D] under a mask int64 [B, S] -> the encoder's output [B, S, D]. */
+  encode(p: Params, inputs: { inputsEmbeds: Tensor; attentionMask: Tensor }, config: C): Tensor;
+  /** The cross-attention keys and values of the encoder's output, by layer: the same at every step. */
+  memory(p: Params, encoded: Tensor, config: C): readonly LayerCache[];
+  decode(p: Params, inputs: DecoderInputs & EncoderMemory, config: C): Decoded;
+  /** The id that every decoded sequence starts with. */
+  decoderStart(config: C): number;
 }

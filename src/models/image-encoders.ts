@@ -1,12 +1,16 @@
 import { ConfigError, nearest } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
+import { clipFamily } from './clip/index.ts';
 import type { ImageEncoderFamily } from './contracts.ts';
 import { dinov2Family } from './dinov2/index.ts';
-import type { VisionConfig } from './vit/index.ts';
+import { type VisionConfig, vitFamily } from './vit/index.ts';
 
 /** Image encoders by the `model_type` of their Hugging Face configuration. */
 export const imageEncoders = {
+  blip_2_vision_model: vitFamily,
+  instructblip_vision_model: vitFamily,
+  clip_vision_model: clipFamily,
   dinov2: dinov2Family,
 } satisfies Record<string, ImageEncoderFamily<VisionConfig>>;
 

@@ -1,5 +1,5 @@
 import { type Dim, type DType, dtypes, isFloat, type Shape, ShapeError } from '../../core/index.ts';
-import { defineOp, type Op } from '../define-op.ts';
+import { defineOp, type Op, operator } from '../define-op.ts';
 import { numbers, type Tensor, type TensorType } from '../tensor.ts';
 
 /** An operand of an elementwise operator; a number becomes a constant of the other operand's dtype. */
@@ -30,11 +30,11 @@ const compared = (pair: Pair): TensorType => ({ dtype: 'bool', shape: both(pair)
 
 /** Lets either operand of a binary operator be a plain number. */
 function lifting(op: Op<Pair>): BinaryOp {
-  return (a, b) => {
+  return operator((a: Operand, b: Operand) => {
     if (typeof a !== 'number') return op(a, typeof b === 'number' ? numbers(b, a.dtype) : b);
     if (typeof b !== 'number') return op(numbers(a, b.dtype), b);
     throw new TypeError('one operand must be a tensor');
-  };
+  });
 }
 const binary = (name: string, vjp: Parameters<typeof defineOp<Pair>>[1]['vjp']): BinaryOp =>
   lifting(defineOp<Pair>(name, { infer: both, vjp }));
@@ -96,12 +96,12 @@ const select: Op<[condition: Tensor, a: Tensor, b: Tensor]> = defineOp('Where', 
   },
   vjp: (g, { inputs: [condition] }) => [null, where(condition, g, 0), where(condition, 0, g)],
 });
-export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+export const where = operator((condition: Tensor, a: Operand, b: Operand): Tensor => {
   const like = typeof a === 'number' ? b : a;
   if (typeof like === 'number') throw new TypeError('where: one branch must be a tensor');
   const lift = (x: Operand) => (typeof x === 'number' ? numbers(x, like.dtype) : x);
   return select(condition, lift(a), lift(b));
-}
+});
 
 /** The same numbers, without a gradient. */
 export const stopGradient: Op<One> = defineOp('Identity', { infer: same, vjp: () => [null] });

@@ -1,12 +1,12 @@
 import { type DType, type Shape, ShapeError } from '../../core/index.ts';
-import { defineOp, type Op } from '../define-op.ts';
+import { defineOp, type Op, operator } from '../define-op.ts';
 import { numbers, type Tensor } from '../tensor.ts';
 import { add } from './elementwise.ts';
 import { expand, unsqueeze } from './movement.ts';
 
 /** Reading and writing by index. Indices are int64 and carry no gradient. */
 
-export const zeros = (dtype: DType, shape: Shape): Tensor => expand(numbers(0, dtype), { shape });
+export const zeros = operator((dtype: DType, shape: Shape): Tensor => expand(numbers(0, dtype), { shape }));
 
 /** Whole rows x[indices] along axis 0: x [N, ...], indices [I...] -> [I..., ...]. An embedding table is read so. */
 export const gather: Op<[x: Tensor, indices: Tensor]> = defineOp('Gather', {
@@ -19,8 +19,10 @@ export const gather: Op<[x: Tensor, indices: Tensor]> = defineOp('Gather', {
 });
 
 /** Zeros of `shape` with `rows` added at `indices` along axis 0; rows with equal indices add up. */
-export const scatterAdd = (shape: Shape, indices: Tensor, rows: Tensor): Tensor =>
-  scatterNd(zeros(rows.dtype, shape), unsqueeze(indices, { axis: indices.shape.length }), rows);
+export const scatterAdd = operator(
+  (shape: Shape, indices: Tensor, rows: Tensor): Tensor =>
+    scatterNd(zeros(rows.dtype, shape), unsqueeze(indices, { axis: indices.shape.length }), rows),
+);
 
 /** data with updates added at the rows that the last axis of `indices` names. */
 const scatterNd: Op<[data: Tensor, indices: Tensor, updates: Tensor]> = defineOp('ScatterND', {

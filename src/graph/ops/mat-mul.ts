@@ -1,5 +1,5 @@
 import { type Dim, mulDims, ShapeError } from '../../core/index.ts';
-import { defineOp, type Op } from '../define-op.ts';
+import { defineOp, type Op, operator } from '../define-op.ts';
 import type { Tensor, TensorType } from '../tensor.ts';
 import { broadcast, mul } from './elementwise.ts';
 import { reshape, swapLast } from './movement.ts';
@@ -80,17 +80,17 @@ function productVjp(
 }
 
 /** α a⁽ᵀ⁾ b⁽ᵀ⁾ by the fused kernel, or by plain operators where the dtype has none (float64, in gradient checks). */
-export function batchedProduct(a: Tensor, b: Tensor, form: Form = {}): Tensor {
+export const batchedProduct = operator((a: Tensor, b: Tensor, form: Form = {}): Tensor => {
   if (a.dtype === 'float32') return fusedMatMul(a, b, form);
   const product = matMul(form.transA ? swapLast(a) : a, form.transB ? swapLast(b) : b);
   return form.alpha === undefined || form.alpha === 1 ? product : mul(product, form.alpha);
-}
+});
 
 /** x Wᵀ + b over the last axis, W [out, in] as checkpoints store it: one Gemm on the rows of x. */
-export function linearProduct(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+export const linearProduct = operator((x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
   const [out, width] = weight.shape;
   const lead = x.shape.slice(0, -1);
   if (lead.length === 1) return gemm(x, weight, bias, { transB: true });
   const rows = reshape(x, { shape: [lead.reduce<Dim>(mulDims, 1), width!] });
   return reshape(gemm(rows, weight, bias, { transB: true }), { shape: [...lead, out!] });
-}
+});

@@ -1,5 +1,5 @@
 import { addDims, type Dim, type Shape, ShapeError, sizeOf, subDims } from '../../core/index.ts';
-import { defineOp, type Op } from '../define-op.ts';
+import { defineOp, type Op, operator } from '../define-op.ts';
 import { dims, numbers, type Tensor } from '../tensor.ts';
 import { broadcast } from './elementwise.ts';
 
@@ -33,10 +33,10 @@ export const transpose: Op<One, { perm: readonly number[] }> = defineOp('Transpo
 });
 
 /** The last two axes exchanged. */
-export function swapLast(x: Tensor): Tensor {
+export const swapLast = operator((x: Tensor): Tensor => {
   const n = x.shape.length;
   return transpose(x, { perm: [...x.shape.keys()].map((i) => (i === n - 1 ? n - 2 : i === n - 2 ? n - 1 : i)) });
-}
+});
 
 export const expand: Op<One, { shape: Shape }> = defineOp('Expand', {
   infer: ([x], { shape }) => ({ dtype: x.dtype, shape: broadcast(x.shape, shape) }),
@@ -111,11 +111,13 @@ const joinTwoOrMore: Op<Tensor[], { axis: number }> = defineOp('Concat', {
 });
 
 /** Tensors joined along `axis`. */
-export const concat = (parts: readonly Tensor[], { axis }: { axis: number }): Tensor =>
-  parts.length === 1 ? parts[0]! : joinTwoOrMore(...parts, { axis });
+export const concat = operator(
+  (parts: readonly Tensor[], { axis }: { axis: number }): Tensor =>
+    parts.length === 1 ? parts[0]! : joinTwoOrMore(...parts, { axis }),
+);
 
 /** x cut along `axis` into pieces of the given sizes. */
-export function split(x: Tensor, { axis, sizes }: { axis: number; sizes: readonly Dim[] }): Tensor[] {
+export const split = operator((x: Tensor, { axis, sizes }: { axis: number; sizes: readonly Dim[] }): Tensor[] => {
   let start: Dim = 0;
   return sizes.map((size) => {
     const end: Dim = addDims(start, size);
@@ -123,12 +125,15 @@ export function split(x: Tensor, { axis, sizes }: { axis: number; sizes: readonl
     start = end;
     return piece;
   });
-}
+});
 
 /** A new axis of length 1. */
-export const unsqueeze = (x: Tensor, { axis }: { axis: number }): Tensor =>
-  reshape(x, { shape: [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)] });
+export const unsqueeze = operator(
+  (x: Tensor, { axis }: { axis: number }): Tensor =>
+    reshape(x, { shape: [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)] }),
+);
 
 /** The axis of length 1 removed. */
-export const squeeze = (x: Tensor, { axis }: { axis: number }): Tensor =>
-  reshape(x, { shape: x.shape.filter((_, i) => i !== axis) });
+export const squeeze = operator(
+  (x: Tensor, { axis }: { axis: number }): Tensor => reshape(x, { shape: x.shape.filter((_, i) => i !== axis) }),
+);

@@ -1,4 +1,5 @@
-import { CheckpointError, dtypes, elements, fromBytes, type Value, value } from '../../core/index.ts';
+import { CheckpointError, toFloat32, type Value } from '../../core/index.ts';
+import { concatRows, splitThirds, zeros } from './rows.ts';
 import { type NameTable, type Renamer, toFirst, toSecond } from './table.ts';
 
 /**
@@ -52,7 +53,7 @@ const clip: NameTable = [
 /** What LAVIS stores twice (the head's matrix is the word embedding) or that is no weight (the positions 0, 1, 2, …). */
 const redundant = /^Qformer\.(cls\.predictions\.decoder\.\w+|bert\.embeddings\.position_ids)$/;
 
-export type Tensors = Readonly<Record<string, Value>>;
+type Tensors = Readonly<Record<string, Value>>;
 
 /**
  * A LAVIS state dict (stage 1, an image encoder, or both) under Hugging Face's names. EVA's query and value biases
@@ -69,7 +70,7 @@ export function fromLavis(tensors: Tensors): Record<string, Value> {
 export function toLavis(tensors: Tensors): Record<string, Value> {
   const isClip = Object.keys(tensors).some((name) => /^vision_model\..*\.self_attn\.q_proj\./.test(name));
   const renamed = rename(tensors, toSecond([...stageOne, ...(isClip ? clip : eva)]));
-  return isClip ? joinProjections(renamed) : splitBiases(renamed);
+  return isClip ? joinInProjections(renamed) : splitBiases(renamed);
 }
 
 function rename(tensors: Tensors, renamer: Renamer): Record<string, Value> {
@@ -79,27 +80,63 @@ function rename(tensors: Tensors, renamer: Renamer): Record<string, Value> {
   return Object.fromEntries(renamed.map(({ to, tensor }) => [to, tensor]));
 }
 
-/** q_bias and v_bias of EVA's attention -> qkv.bias = [q_bias, 0, v_bias]: its keys have no bias. */
-function joinBiases(tensors: Tensors): Record<string, Value> {
-  return mapEntries(tensors, (name, tensor) => {
+/** EVA's attention has biases for queries and values only: q_bias, v_bias <-> qkv.bias = [q_bias, 0, v_bias]. */
+const joinBiases = (tensors: Tensors) =>
+  replaceEntries(tensors, (name, tensor) => {
     if (name.endsWith('.attn.v_bias')) return [];
     if (!name.endsWith('.attn.q_bias')) return [[name, tensor]];
-    const valueBias = need(tensors, name.replace('q_bias', 'v_bias'));
-    const zeros = { ...tensor, data: tensor.data.map(zero) } as Value;
-    return [[name.replace('q_bias', 'qkv.bias'), concatRows([tensor, zeros, valueBias])]];
+    const valueBias = partner(tensors, name, 'v_bias');
+    return [[sibling(name, 'qkv.bias'), concatRows([tensor, zeros(tensor.dtype, tensor.shape), valueBias])]];
   });
-}
 
-function splitBiases(tensors: Tensors): Record<string, Value> {
-  return mapEntries(tensors, (name, tensor) => {
+const splitBiases = (tensors: Tensors) =>
+  replaceEntries(tensors, (name, tensor) => {
     if (!name.endsWith('.attn.qkv.bias')) return [[name, tensor]];
-    const [query, key, bias] = splitRows(tensor, 3);
-    if (key!.data.some((x) => Number(x) !== 0)) {
-      throw new CheckpointError(`tensor ${name}: its keys have a bias, which LAVIS has no place for`);
+    const [query, key, valueBias] = splitThirds(tensor);
+    if (toFloat32(key).some((x) => x !== 0)) {
+      throw new CheckpointError(`tensor ${name}: the keys have a bias, which LAVIS has no place for`);
     }
     return [
-      [name.replace('qkv.bias', 'q_bias'), query!],
-      [name.replace('qkv.bias', 'v_bias'), bias!],
+      [sibling(name, 'q_bias'), query],
+      [sibling(name, 'v_bias'), valueBias],
     ];
   });
+
+/** CLIP's attention in PyTorch's form: in_proj_weight <-> q_proj.weight, k_proj.weight, v_proj.weight; and the biases. */
+const splitInProjections = (tensors: Tensors) =>
+  replaceEntries(tensors, (name, tensor) => {
+    const kind = /\.attn\.in_proj_(weight|bias)$/.exec(name)?.[1];
+    if (kind === undefined) return [[name, tensor]];
+    const [query, key, valueProjection] = splitThirds(tensor);
+    return [
+      [sibling(name, `q_proj.${kind}`), query],
+      [sibling(name, `k_proj.${kind}`), key],
+      [sibling(name, `v_proj.${kind}`), valueProjection],
+    ];
+  });
+
+const joinInProjections = (tensors: Tensors) =>
+  replaceEntries(tensors, (name, tensor) => {
+    const [, projection, kind] = /\.attn\.([qkv])_proj\.(weight|bias)$/.exec(name) ?? [];
+    if (projection === undefined) return [[name, tensor]];
+    if (projection !== 'q') return [];
+    const key = partner(tensors, name, `k_proj.${kind}`);
+    const valueProjection = partner(tensors, name, `v_proj.${kind}`);
+    return [[sibling(name, `in_proj_${kind}`), concatRows([tensor, key, valueProjection])]];
+  });
+
+/** Another tensor of the attention that `name` belongs to. */
+const sibling = (name: string, last: string): string => name.replace(/\.attn\..*$/, `.attn.${last}`);
+
+function partner(tensors: Tensors, name: string, last: string): Value {
+  const found = tensors[sibling(name, last)];
+  if (found === undefined) throw new CheckpointError(`tensor ${name} is here, but ${sibling(name, last)} is missing`);
+  return found;
+}
+
+function replaceEntries(
+  tensors: Tensors,
+  replace: (name: string, tensor: Value) => (readonly [string, Value])[],
+): Record<string, Value> {
+  return Object.fromEntries(Object.entries(tensors).flatMap(([name, tensor]) => replace(name, tensor)));
 }

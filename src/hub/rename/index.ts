@@ -1,0 +1,2 @@
+export { bertToQFormer } from './bert.ts';
+export { fromLavis, toLavis } from './lavis.ts';

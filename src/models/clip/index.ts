@@ -1,0 +1,13 @@
+import type { ImageEncoderFamily } from '../contracts.ts';
+import { describeVision } from '../vit/index.ts';
+import { type ClipConfig, parseClipConfig } from './config.ts';
+import { clip } from './model.ts';
+
+export { type ClipConfig, parseClipConfig } from './config.ts';
+export { clip, clipHiddenStates } from './model.ts';
+
+export const clipFamily: ImageEncoderFamily<ClipConfig> = {
+  parseConfig: parseClipConfig,
+  encode: clip,
+  describe: describeVision,
+};

@@ -1,0 +1,52 @@
+import type { Tensor } from '../../graph/index.ts';
+import { dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
+import { embedPatches, embedSequence, patchGrid, preNormLayer } from '../vit/index.ts';
+import type { ClipConfig } from './config.ts';
+
+/** Patches (no bias), class token and positions: [B, 1 + h·w, D]. Positions are interpolated to any other image size. */
+function embeddings(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
+  const { hidden_size: width, patch_size: patch } = c;
+  const weight = p.at('patch_embedding').tensor('weight', [width, c.num_channels, patch, patch]);
+  return embedSequence(
+    {
+      patches: embedPatches(pixelValues, weight),
+      grid: patchGrid(pixelValues, patch),
+      classToken: p.tensor('class_embedding', [width]),
+      positions: p.at('position_embedding').tensor('weight', [1 + (c.image_size / patch) ** 2, width]),
+    },
+    { alignCorners: c.position_align_corners },
+  );
+}
+
+function selfAttention(p: Params, x: Tensor, c: ClipConfig): Tensor {
+  const project = (name: string, from: Tensor) => linear(p.at(name), from, c.hidden_size);
+  const heads = c.num_attention_heads;
+  const y = dotProductAttention({ q: project('q_proj', x), k: project('k_proj', x), v: project('v_proj', x), heads });
+  return project('out_proj', y);
+}
+
+/** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
+export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor[] {
+  const embedded = embeddings(p.at('embeddings'), pixelValues, c);
+  const states = [layerNorm(p.at('pre_layrnorm'), embedded, c.layer_norm_eps)]; // OpenAI's spelling
+  for (let i = 0; i < c.num_hidden_layers; i++) {
+    states.push(preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, c, selfAttention));
+  }
+  return states;
+}
+
+/** Of LAVIS's `ln_vision`, whatever CLIP's own LayerNorms have. */
+const LN_VISION_EPS = 1e-5;
+
+/**
+ * CLIP's ViT (Radford et al. 2021) as BLIP-2 reads it: the last layer but one (`vision_feature_layer`), then `ln_vision`, a
+ * LayerNorm over every token that belongs to BLIP-2 and not to CLIP (lavis/models/clip_vit.py).
+ * pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first.
+ */
+export function clip(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
+  const states = clipHiddenStates(p, pixelValues, c);
+  const features = states.at(c.vision_feature_layer)!;
+  // A whole CLIP ends in a LayerNorm for its pooled token. Nothing here reads it: asking declares it.
+  if (features !== states.at(-1)) layerNorm(p.at('post_layernorm'), states.at(-1)!, c.layer_norm_eps);
+  return layerNorm(p.at('ln_vision'), features, LN_VISION_EPS);
+}

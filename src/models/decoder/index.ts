@@ -1,0 +1,3 @@
+export * from './attention.ts';
+export * from './config.ts';
+export * from './positions.ts';

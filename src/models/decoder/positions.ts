@@ -1,0 +1,56 @@
+import { type Dim, type DType, subDims } from '../../core/index.ts';
+import {
+  and,
+  cumSum,
+  equal,
+  expand,
+  lessOrEqual,
+  mul,
+  numbers,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+  where,
+} from '../../graph/index.ts';
+
+/** Far below any score, far above −∞: a row that sees nothing stays finite. */
+const hidden = -1e9;
+
+/** 0, 1, …, length − 1: int64 [length]. */
+export function range(length: Dim): Tensor {
+  if (typeof length === 'number') return numbers([...Array(length).keys()], 'int64');
+  return sub(cumSum(expand(numbers([1], 'int64'), { shape: [length] }), { axis: 0 }), 1);
+}
+
+/** The last `length` entries along axis 1: what belongs to the new positions. */
+export function lastOf(x: Tensor, length: Dim): Tensor {
+  return slice(x, { axis: 1, start: subDims(x.shape[1]!, length) });
+}
+
+/** The additive mask [B, 1, 1, S] that hides padding: attentionMask int64 [B, S], 1 = keep. */
+export function paddingMask(attentionMask: Tensor, dtype: DType): Tensor {
+  const [batch, seen] = attentionMask.shape;
+  return additive(equal(reshape(attentionMask, { shape: [batch!, 1, 1, seen!] }), 1), dtype);
+}
+
+/** The additive mask [B, 1, T, past + T] of T new positions: each sees what is kept, up to itself. */
+export function causalMask(attentionMask: Tensor, length: Dim, dtype: DType): Tensor {
+  const [batch, seen] = attentionMask.shape;
+  const slots = reshape(range(seen!), { shape: [1, seen!] });
+  const upToItself = lessOrEqual(slots, reshape(lastOf(slots, length), { shape: [length, 1] })); // [T, past + T]
+  const kept = equal(reshape(attentionMask, { shape: [batch!, 1, 1, seen!] }), 1);
+  return additive(and(kept, reshape(upToItself, { shape: [1, 1, length, seen!] })), dtype);
+}
+
+const additive = (visible: Tensor, dtype: DType): Tensor =>
+  where(visible, numbers(0, dtype), numbers(hidden, dtype));
+
+/**
+ * The position of every slot when padding does not count: int64 [B, past + T], −1 at padding. attentionMask as above.
+ */
+export const countedPositions = (attentionMask: Tensor): Tensor =>
+  sub(mul(cumSum(attentionMask, { axis: 1 }), attentionMask), 1);
+
+/** 0 … T − 1 for every row, padding counted: int64 [1, T]. */
+export const plainPositions = (length: Dim): Tensor => reshape(range(length), { shape: [1, length] });

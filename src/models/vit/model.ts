@@ -1,0 +1,48 @@
+import { split, type Tensor } from '../../graph/index.ts';
+import { dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
+import type { VitConfig } from './config.ts';
+import { preNormLayer } from './layer.ts';
+import { embedPatches, embedSequence, patchGrid } from './patches.ts';
+
+/** Patches, class token and positions: [B, 1 + h·w, D]. Positions are interpolated to any other image size. */
+function embeddings(p: Params, pixelValues: Tensor, c: VitConfig): Tensor {
+  const { hidden_size: width, patch_size: patch } = c;
+  const projection = p.at('patch_embedding');
+  return embedSequence({
+    patches: embedPatches(
+      pixelValues,
+      projection.tensor('weight', [width, c.num_channels, patch, patch]),
+      projection.tensor('bias', [width]),
+    ),
+    grid: patchGrid(pixelValues, patch),
+    classToken: p.tensor('class_embedding', [1, 1, width]),
+    positions: p.tensor('position_embedding', [1, 1 + (c.image_size / patch) ** 2, width]),
+  });
+}
+
+/** Queries, keys and values come from one matrix, in this order. */
+function selfAttention(p: Params, x: Tensor, c: VitConfig): Tensor {
+  const width = c.hidden_size;
+  const qkv = linear(p.at('qkv'), x, 3 * width, { bias: c.qkv_bias });
+  const [q, k, v] = split(qkv, { axis: 2, sizes: [width, width, width] });
+  const y = dotProductAttention({ q: q!, k: k!, v: v!, heads: c.num_attention_heads });
+  return linear(p.at('projection'), y, width);
+}
+
+/** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
+export function vitHiddenStates(p: Params, pixelValues: Tensor, c: VitConfig): Tensor[] {
+  const states = [embeddings(p.at('embeddings'), pixelValues, c)];
+  for (let i = 0; i < c.num_hidden_layers; i++) {
+    states.push(preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, c, selfAttention));
+  }
+  return states;
+}
+
+/**
+ * BLIP-2's ViT (EVA-CLIP's ViT-g without its last layer): pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token
+ * first, after the last LayerNorm.
+ */
+export function vit(p: Params, pixelValues: Tensor, c: VitConfig): Tensor {
+  const last = vitHiddenStates(p, pixelValues, c).at(-1)!;
+  return layerNorm(p.at('post_layernorm'), last, c.post_layernorm_eps ?? c.layer_norm_eps);
+}

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { ConfigError } from '../../core/index.ts';
+import { type ActivationName, activations } from '../../nn/index.ts';
+
+const count = z.int().positive();
+
+/** The fields that every vision transformer's Hugging Face configuration has. */
+export const visionFields = {
+  hidden_size: count,
+  num_hidden_layers: count,
+  num_attention_heads: count,
+  num_channels: count.default(3),
+  image_size: count,
+  patch_size: count,
+  hidden_act: z.custom<ActivationName>((name) => typeof name === 'string' && Object.hasOwn(activations, name), {
+    error: ({ input }) => `expected ${Object.keys(activations).join(', ')}, found ${JSON.stringify(input)}`,
+  }),
+  layer_norm_eps: z.number().positive(),
+};
+const visionConfig = z.object(visionFields);
+export type VisionConfig = z.infer<typeof visionConfig>;
+
+/** `json` over the model type's defaults, checked. Throws ConfigError naming the first wrong field. */
+export function parseVisionConfig<C extends VisionConfig>(schema: z.ZodType<C>, defaults: object, json: unknown): C {
+  if (typeof json !== 'object' || json === null) {
+    throw new ConfigError(`vision_config: expected an object, found ${JSON.stringify(json)}`);
+  }
+  const parsed = schema.safeParse({ ...defaults, ...json });
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!;
+    throw new ConfigError(`vision_config: ${path.join('.')}: ${message}`);
+  }
+  const c = parsed.data;
+  checkMultiple(c, 'hidden_size', 'num_attention_heads');
+  checkMultiple(c, 'image_size', 'patch_size');
+  return c;
+}
+
+function checkMultiple(c: VisionConfig, field: 'hidden_size' | 'image_size', of: 'num_attention_heads' | 'patch_size') {
+  if (c[field] % c[of] !== 0) {
+    throw new ConfigError(`vision_config: ${field}: expected a multiple of ${of} ${c[of]}, found ${c[field]}`);
+  }
+}
+
+/** What a caller has to know about an encoder's output and input. */
+export const describeVision = (c: VisionConfig) => ({
+  width: c.hidden_size,
+  patchSize: c.patch_size,
+  imageSize: c.image_size,
+});

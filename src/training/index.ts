@@ -1,0 +1,2 @@
+export * from './optimiser.ts';
+export * from './step.ts';

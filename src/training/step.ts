@@ -1,0 +1,93 @@
+import { CheckpointError, DataError, elements, floats, toFloat32, type Value } from '../core/index.ts';
+import { differentiate, type Tensor } from '../graph/index.ts';
+import { compile, type Feeds, type Session, type SessionOptions, type Weights } from '../runtime/index.ts';
+import { Optimiser, type OptimiserOptions } from './optimiser.ts';
+
+export interface TrainStepOptions extends OptimiserOptions {
+  readonly session?: SessionOptions;
+}
+
+/** A graph to train: a loss to fall, other outputs to report, and what may move. */
+export interface TrainGraph<O extends string> {
+  readonly outputs: Readonly<Record<O | 'loss', Tensor>>;
+  /** Every parameter of the graph, by name: what a Params declared. */
+  readonly declared: ReadonlyMap<string, Tensor>;
+  readonly trains: (name: string) => boolean;
+}
+
+/**
+ * One training step: a graph that computes losses and gradients, and the optimiser that updates the parameters in the
+ * buffers which the graph reads. Nothing is allocated that grows with steps.
+ */
+export class TrainStep<O extends string> {
+  readonly optimiser: Optimiser;
+  readonly #session: Session<string>;
+  readonly #fetches: Record<string, Value | null>;
+  readonly #outputs: readonly (O | 'loss')[];
+
+  private constructor(session: Session<string>, optimiser: Optimiser, outputs: readonly (O | 'loss')[]) {
+    this.optimiser = optimiser;
+    this.#session = session;
+    this.#outputs = outputs;
+    this.#fetches = {
+      ...Object.fromEntries(outputs.map((name) => [name, null])),
+      ...Object.fromEntries(Object.entries(optimiser.gradients).map(([name, g]) => [gradientName(name), g])),
+    };
+  }
+
+  /**
+   * Compiles the graph and its gradients. `initial` gives the starting values of what trains, `frozen` the weights of
+   * the rest. Throws CheckpointError naming a parameter without a starting value.
+   */
+  static async create<O extends string>(
+    graph: TrainGraph<O>,
+    weights: { initial: ReadonlyMap<string, Value>; frozen?: Weights },
+    { session: sessionOptions, ...options }: TrainStepOptions = {},
+  ): Promise<TrainStep<O>> {
+    const trained = [...graph.declared].filter(([name]) => graph.trains(name));
+    const parameters = new Map(trained.map(([name, t]) => [name, startingValue(name, t, weights.initial)]));
+    const gradients = differentiate(
+      graph.outputs.loss,
+      trained.map(([, t]) => t),
+    );
+    const outputs: Record<string, Tensor> = { ...graph.outputs };
+    trained.forEach(([name], i) => {
+      outputs[gradientName(name)] = gradients[i]!;
+    });
+    const bind: Weights = (name) =>
+      parameters.has(name) ? 'input' : (weights.frozen?.(name) ?? weights.initial.get(name));
+    const session = await compile(outputs, bind, sessionOptions);
+    return new TrainStep(session, new Optimiser(parameters, options), Object.keys(graph.outputs) as (O | 'loss')[]);
+  }
+
+  /** Losses and other outputs of a batch; the gradients are in the optimiser's buffers. */
+  async gradients(feeds: Feeds): Promise<Record<O | 'loss', Value>> {
+    const results = await this.#session.run({ ...this.optimiser.parameters, ...feeds }, this.#fetches);
+    return Object.fromEntries(this.#outputs.map((name) => [name, results[name]!])) as Record<O | 'loss', Value>;
+  }
+
+  /** {@link gradients}, then one update. Throws DataError on a loss that is not finite, before anything is updated. */
+  async run(feeds: Feeds, lr: number): Promise<{ outputs: Record<O | 'loss', Value>; gradientNorm: number }> {
+    const outputs = await this.gradients(feeds);
+    const loss = toFloat32(outputs.loss)[0]!;
+    if (!Number.isFinite(loss)) throw new DataError(`the loss is ${loss}`);
+    return { outputs, gradientNorm: this.optimiser.step(lr) };
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+const gradientName = (parameter: string): string => `gradient of ${parameter}`;
+
+/** A copy: the buffers are updated in place. */
+function startingValue(name: string, t: Tensor, initial: ReadonlyMap<string, Value>): Value<'float32'> {
+  const found = initial.get(name);
+  if (!found) throw new CheckpointError(`the parameter ${name} has no starting value`);
+  const shape = t.shape.map(Number);
+  if (elements(found.shape) !== elements(shape)) {
+    throw new CheckpointError(`${name} must be [${shape.join(', ')}], got [${found.shape.join(', ')}]`);
+  }
+  return floats(shape, toFloat32(found).slice());
+}
