@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NetworkError } from '../core/index.ts';
@@ -25,15 +25,20 @@ export interface DownloadOptions {
 export async function downloadFile(remote: RemoteFile, path: string, options: DownloadOptions): Promise<void> {
   const incomplete = `${path}.incomplete`;
   await mkdir(dirname(path), { recursive: true });
+  await writeFile(incomplete, '', { flag: 'a' });
+  let fruitless = 0;
   let loaded = await sizeOf(incomplete);
-  for (let fruitless = 0; loaded < remote.size; ) {
-    const before = loaded;
-    const failure = await append(remote, incomplete, { ...options, from: loaded });
-    loaded = await sizeOf(incomplete);
-    if (failure === undefined || loaded >= remote.size) continue;
-    fruitless = loaded > before ? 0 : fruitless + 1;
-    if (fruitless === MAX_FRUITLESS_TRIES) throw failure;
-    if (fruitless > 0) await sleep(RETRY_MS * 2 ** fruitless, undefined, { signal: options.signal });
+  while (loaded < remote.size) {
+    try {
+      await append(remote, incomplete, { ...options, from: loaded });
+      loaded = await sizeOf(incomplete);
+    } catch (error) {
+      const before = loaded;
+      loaded = await sizeOf(incomplete);
+      fruitless = loaded > before ? 0 : fruitless + 1;
+      if (!(error instanceof UnreachableError) || fruitless === MAX_FRUITLESS_TRIES) throw error;
+      if (fruitless > 0) await sleep(RETRY_MS * 2 ** fruitless, undefined, { signal: options.signal });
+    }
   }
   if ((await checksum(incomplete, remote)) !== remote.etag) {
     await rm(incomplete, { force: true });
@@ -42,32 +47,43 @@ export async function downloadFile(remote: RemoteFile, path: string, options: Do
   await rename(incomplete, path);
 }
 
-/** Appends what one connection brings; what broke it is returned, and what is not worth another try is thrown. */
+const sizeOf = async (path: string): Promise<number> => (await stat(path)).size;
+
+/** Appends what one connection brings. Throws UnreachableError where that is not the rest of the file. */
 async function append(
   remote: RemoteFile,
   incomplete: string,
   { settings, signal, onBytes, from }: DownloadOptions & { from: number },
-): Promise<Error | undefined> {
+): Promise<void> {
+  const response = await request(remote.url, { settings, signal, from });
+  const resumed = response.status === 206;
+  let loaded = resumed ? from : 0;
+  const file = await open(incomplete, resumed ? 'a' : 'w'); // a server without ranges begins again
   try {
-    const response = await request(remote.url, { settings, signal, from });
-    const resumed = response.status === 206;
-    const file = await open(incomplete, resumed ? 'a' : 'w'); // a server without ranges begins again
-    try {
-      let loaded = resumed ? from : 0;
-      for await (const chunk of response.body ?? []) {
-        await file.write(chunk);
-        loaded += chunk.length;
-        onBytes?.(loaded);
-      }
-      await file.sync();
-    } finally {
-      await file.close();
+    for await (const chunk of chunksOf(response, remote, signal)) {
+      await file.appendFile(chunk);
+      loaded += chunk.length;
+      onBytes?.(loaded);
     }
-    return loaded(response) ? undefined : new UnreachableError('');
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof UnreachableError) return error;
-    if (error instanceof TypeError) return new UnreachableError(`${remote.url}: the connection broke`, { cause: error });
-    throw error;
+    await file.sync();
+  } finally {
+    await file.close();
   }
+  if (loaded < remote.size) throw new UnreachableError(`${remote.url}: ended after ${loaded} of ${remote.size} bytes`);
+}
+
+async function* chunksOf(response: Response, remote: RemoteFile, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response.body ?? [];
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new UnreachableError(`${remote.url}: the connection broke`, { cause });
+  }
+}
+
+/** The content's SHA-256, or the SHA-1 that git gives a blob of it: whichever the etag is. */
+async function checksum(path: string, { etag, size }: RemoteFile): Promise<string> {
+  const hash = etag.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash.digest('hex');
 }

@@ -1,5 +1,8 @@
-export * from './atomic.ts';
-export * from './checkpoint.ts';
-export * from './gguf/index.ts';
-export * from './rename/index.ts';
-export * from './safetensors.ts';
+export { type Write, writeAtomically, writeJson, writeText } from './atomic.ts';
+export { type CachedModelInfo, listCachedModels, removeCachedModel } from './cache.ts';
+export { Checkpoint } from './checkpoint.ts';
+export { convertGgufToCheckpoint } from './gguf/index.ts';
+export { bertToQFormer, fromLavis, toLavis } from './rename/index.ts';
+export { type ProgressEvent, parseModelId, type ResolveOptions, resolveModel } from './resolve.ts';
+export { streamSafetensors, type TensorEntry, type TensorSource, writeSafetensors } from './safetensors.ts';
+export { type HubSettings, hubSettings } from './settings.ts';

@@ -70,7 +70,9 @@ export async function request(url: string, options: RequestOptions): Promise<Res
     response = await fetch(url, { method, headers, redirect, signal });
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new UnreachableError(`${url} cannot be reached; name a local folder instead, or check the network`, { cause });
+    throw new UnreachableError(`${url} cannot be reached; name a local folder instead, or check the network`, {
+      cause,
+    });
   }
   if (response.status >= 500) throw new UnreachableError(`${url}: the server answered ${response.status}; try later`);
   if (response.status >= 400) throw new NetworkError(`${url}: ${refusals[response.status] ?? response.status}`);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CheckpointError, type DType, dtypes, elements, floats, fromBytes, type Value, value } from '../core/index.ts';
-import { Checkpoint, readHeader, streamSafetensors, writeJson, writeSafetensors } from './index.ts';
+import { Checkpoint, streamSafetensors, writeJson, writeSafetensors } from './index.ts';
+import { readHeader } from './safetensors.ts';
 
 let folder = '';
 beforeAll(async () => {

@@ -97,3 +97,10 @@ export function divide255(n: number): number {
   const rounded = n + 128;
   return ((rounded >> 8) + rounded) >> 8;
 }
+
+/** Whether no pixel lets anything through. */
+export function isOpaque({ channels, data }: RawImage): boolean {
+  if (channels === 3) return true;
+  for (let i = 3; i < data.length; i += 4) if (data[i]! < 255) return false;
+  return true;
+}

@@ -60,6 +60,8 @@ export function withVisualPrompt(embeds: Value, fixture: Fixture, imageToken: nu
 export function keptRows(logits: Value, mask: Value): Value {
   const width = logits.shape.at(-1)!;
   const data = toFloat32(logits);
-  const kept = toNumbers(mask).flatMap((keep, row) => (keep === 1 ? [data.subarray(row * width, (row + 1) * width)] : []));
+  const kept = toNumbers(mask).flatMap((keep, row) =>
+    keep === 1 ? [data.subarray(row * width, (row + 1) * width)] : [],
+  );
   return value('float32', [kept.length, width], Float32Array.from(kept.flatMap((row) => [...row])));
 }

@@ -1,21 +1,31 @@
+import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { Value } from '../../src/core/index.ts';
 import { input, type Tensor } from '../../src/graph/index.ts';
 import { countedPositions, lastOf } from '../../src/models/decoder/index.ts';
 import { compile } from '../../src/runtime/index.ts';
-import { type Fixture, readFixture, readJson, relativeError, scaledError, take, tolerances } from './fixtures.ts';
+import {
+  type Fixture,
+  goldenPath,
+  readFixture,
+  readJson,
+  relativeError,
+  scaledError,
+  take,
+  tolerances,
+} from './fixtures.ts';
 import { asInt64, checkpoints, keptRows, openLanguageModel, withVisualPrompt } from './language-case.ts';
 
 interface Cases {
-  readonly cases: Readonly<Record<string, { readonly file: string }>>;
   readonly other?: Readonly<Record<string, { readonly file: string; readonly checkpoint: string }>>;
 }
 
-/** Every recorded forward pass: its fixture, and the checkpoint whose weights it used. */
+/** Every recorded forward pass of a checkpoint, and the checkpoint whose weights it used. */
 async function recordedCases(name: string): Promise<{ file: string; checkpoint: string }[]> {
-  const { cases, other = {} } = await readJson<Cases>(`outputs/${name}/cases.json`);
-  const files = [...Object.values(cases).map((c) => ({ file: c.file, checkpoint: name })), ...Object.values(other)];
-  return files.map(({ file, checkpoint }) => ({ file: `outputs/${name}/${file}`, checkpoint }));
+  const { other = {} } = await readJson<Cases>(`outputs/${name}/cases.json`);
+  const checkpointOf = new Map(Object.values(other).map(({ file, checkpoint }) => [file, checkpoint]));
+  const files = (await readdir(goldenPath(`outputs/${name}`))).filter((file) => file.endsWith('.safetensors'));
+  return files.map((file) => ({ file: `outputs/${name}/${file}`, checkpoint: checkpointOf.get(file) ?? name }));
 }
 
 /** The logits of a decoder-only case, with positions as the plain forward and as generation counts them. */

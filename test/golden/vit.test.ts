@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Value } from '../../src/core/index.ts';
-import { input, type Tensor } from '../../src/graph/index.ts';
+import { input, squeeze, type Tensor } from '../../src/graph/index.ts';
 import { Checkpoint, fromLavis } from '../../src/hub/index.ts';
 import { clip, clipHiddenStates, parseClipConfig } from '../../src/models/clip/index.ts';
 import { dinov2, dinov2HiddenStates, parseDinov2Config } from '../../src/models/dinov2/index.ts';
@@ -11,57 +9,233 @@ import { imageEncoder } from '../../src/models/image-encoders.ts';
 import { interpolatePositions, parseVitConfig, poolPatches, vit, vitHiddenStates } from '../../src/models/vit/index.ts';
 import { Params } from '../../src/nn/index.ts';
 import { compile, type Weights, weightsFrom } from '../../src/runtime/index.ts';
-import { absoluteError, goldenPath, readFixture, readJson, relativeError, take, tolerances } from './fixtures.ts';
-
-/** Runs what `write` makes of an image and compares every output with the fixture's of the same name. */
-async function expectOutputs(
-  fixture: Readonly<Record<string, Value>>,
-  { weights, image, write }: { weights: Weights; image: string; write: (pixelValues: Tensor) => Record<string, Tensor> },
-) {
-  const pixelValues = take(fixture, `in.${image}`);
-  const session = await compile(write(input('pixel_values', 'float32', pixelValues.shape)), weights);
-  const outputs = Object.entries(await session.run({ pixel_values: pixelValues }));
-  expect(outputs.length).toBeGreaterThan(0);
-  for (const [name, actual] of outputs) {
-    const expected = take(fixture, `out.${name}`);
-    expect(relativeError(actual, expected), name).toBeLessThan(tolerances.forward);
-  }
-}
+import {
+  absoluteError,
+  type Fixture,
+  goldenPath,
+  readFixture,
+  readJson,
+  relativeError,
+  take,
+  tolerances,
+} from './fixtures.ts';
 
 const weightsOf = async (checkpoint: string) => weightsFrom((await Checkpoint.open(goldenPath(checkpoint))).entries);
 
 const lavisWeights = async (file: string) => weightsFrom(new Map(Object.entries(fromLavis(await readFixture(file)))));
 
+/** Runs what `write` makes of an image of the fixture, and compares every output with the fixture's of the same name. */
+async function expectOutputs(
+  fixture: Fixture,
+  {
+    weights,
+    image,
+    write,
+  }: { weights: Weights; image: string; write: (pixelValues: Tensor) => Record<string, Tensor> },
+) {
+  const pixelValues = take(fixture, `in.${image}`);
+  const outputs = write(input('pixel_values', 'float32', pixelValues.shape));
+  expect(Object.keys(outputs).length).toBeGreaterThan(0);
+  const session = await compile(outputs, weights);
+  for (const [name, actual] of Object.entries(await session.run({ pixel_values: pixelValues }))) {
+    const expected = take(fixture, `out.${name}`);
+    expect(actual.shape, name).toEqual(expected.shape);
+    expect(relativeError(actual, expected), name).toBeLessThan(tolerances.forward);
+  }
+}
+
 /** `prefix0`, `prefix1`, … */
 const numbered = (prefix: string, states: readonly Tensor[]) =>
   Object.fromEntries(states.map((state, i) => [`${prefix}${i}`, state]));
 
-/** The grid of the fixture's larger image. */
-function largeGrid(fixture: Readonly<Record<string, Value>>, patchSize: number): [number, number] {
+/** The fixture's images by the end of their names: as large as the model's, larger, not square. */
+const sizesOf = (fixture: Fixture) =>
+  Object.keys(fixture).flatMap((name) => /^in\.pixel_values(.*)$/.exec(name)?.slice(1) ?? []);
+
+/** The positions of a table of the fixture's checkpoint for its larger image. */
+function enlarged(fixture: Fixture, table: Tensor, options: { patchSize: number; alignCorners?: boolean }): Tensor {
   const [, , height, width] = take(fixture, 'in.pixel_values_big').shape;
-  return [height! / patchSize, width! / patchSize];
+  return interpolatePositions(table, [height! / options.patchSize, width! / options.patchSize], options);
 }
 
 describe("BLIP-2's ViT", async () => {
   const fixture = await readFixture('vit/eva/io.safetensors');
   const config = parseVitConfig(await readJson('vit/eva/hf/config.json'));
-  const weights = await weightsOf('vit/eva/hf');
-  const p = new Params();
+  const hf = await weightsOf('vit/eva/hf');
+  const lavis = await lavisWeights('vit/eva/weights_lavis.safetensors');
+  const names = await readJson<{ config: { ln_vision_eps_lavis: number } }>('vit/eva/names.json');
 
-  it.each(['', '_big', '_rect'])('gives the last hidden state of Blip2VisionModel for pixel_values%s', (size) =>
+  it.each(sizesOf(fixture))('is Blip2VisionModel on pixel_values%s', (size) =>
     expectOutputs(fixture, {
-      weights,
+      weights: hf,
       image: `pixel_values${size}`,
-      write: (x) => ({ [`hf_last_hidden_state${size}`]: vit(p, x, config) }),
+      write: (x) => ({ [`hf_last_hidden_state${size}`]: vit(new Params(), x, config) }),
     }),
   );
 
-  it('interpolates the position table as PyTorch does', () => {
-    const table = p.at('embeddings').tensor('position_embedding', take(fixtureTable(), 'shape').shape);
-    return expectOutputs(fixture, {
+  it('has its interpolated positions', () =>
+    expectOutputs(fixture, {
+      weights: hf,
+      image: 'pixel_values_big',
+      write: () => {
+        const shape = [1, 1 + (config.image_size / config.patch_size) ** 2, config.hidden_size];
+        const table = new Params().tensor('embeddings.position_embedding', shape);
+        return { position_embedding_big: enlarged(fixture, table, { patchSize: config.patch_size }) };
+      },
+    }));
+
+  it("is LAVIS's eva_vit, block by block, and its ln_vision", () =>
+    expectOutputs(fixture, {
+      weights: lavis,
+      image: 'pixel_values',
+      write: (x) => {
+        const p = new Params({ path: 'vision_model' });
+        const [, ...blocks] = vitHiddenStates(p, x, config);
+        const lnVision = vit(p, x, { ...config, post_layernorm_eps: names.config.ln_vision_eps_lavis });
+        return { ...numbered('lavis_block_', blocks), lavis_features: blocks.at(-1)!, lavis_ln_vision: lnVision };
+      },
+    }));
+
+  it("is LAVIS's eva_vit on larger images", () =>
+    expectOutputs(fixture, {
+      weights: lavis,
+      image: 'pixel_values_big',
+      write: (x) => ({
+        lavis_features_big: vitHiddenStates(new Params({ path: 'vision_model' }), x, config).at(-1)!,
+      }),
+    }));
+});
+
+describe("CLIP's ViT", async () => {
+  const fixture = await readFixture('vit/clip/io.safetensors');
+  const json = await readJson<object>('vit/clip/hf/config.json');
+  const config = parseClipConfig(json);
+  const hf = await weightsOf('vit/clip/hf');
+  const lavis = await lavisWeights('vit/clip/weights_lavis.safetensors');
+  /** LAVIS leaves the last layer out of the model. */
+  const lavisConfig = parseClipConfig({
+    ...json,
+    num_hidden_layers: config.num_hidden_layers - 1,
+    vision_feature_layer: -1,
+    position_align_corners: true,
+  });
+  const root = () => new Params({ path: 'vision_model' });
+
+  it('is CLIPVisionModel, layer by layer', () =>
+    expectOutputs(fixture, {
+      weights: hf,
+      image: 'pixel_values',
+      write: (x) => {
+        const states = clipHiddenStates(root(), x, config);
+        return { ...numbered('hf_hidden_states_', states), hf_last_hidden_state: states.at(-1)! };
+      },
+    }));
+
+  it('is CLIPVisionModel on larger images', () =>
+    expectOutputs(fixture, {
+      weights: hf,
+      image: 'pixel_values_big',
+      write: (x) => {
+        const states = clipHiddenStates(root(), x, config);
+        return { hf_penultimate_big: states.at(-2)!, hf_last_hidden_state_big: states.at(-1)! };
+      },
+    }));
+
+  it("is LAVIS's clip_vit without its last layer, and its ln_vision", () =>
+    expectOutputs(fixture, {
+      weights: lavis,
+      image: 'pixel_values',
+      write: (x) => ({
+        lavis_features: clipHiddenStates(root(), x, lavisConfig).at(-1)!,
+        lavis_ln_vision: clip(root(), x, lavisConfig),
+      }),
+    }));
+
+  it('reads the last layer but one of a whole CLIP', () =>
+    expectOutputs(fixture, {
+      weights: (name) => hf(name) ?? lavis(name), // Hugging Face's CLIP has no ln_vision
+      image: 'pixel_values',
+      write: (x) => ({ lavis_ln_vision: clip(root(), x, config) }),
+    }));
+
+  it("is LAVIS's clip_vit on larger images", () =>
+    expectOutputs(fixture, {
+      weights: lavis,
+      image: 'pixel_values_big',
+      write: (x) => ({ lavis_features_big: clipHiddenStates(root(), x, lavisConfig).at(-1)! }),
+    }));
+
+  it('interpolates positions both ways', () =>
+    expectOutputs(fixture, {
+      weights: hf,
+      image: 'pixel_values_big',
+      write: () => {
+        const shape = [1 + (config.image_size / config.patch_size) ** 2, config.hidden_size];
+        const table = root().tensor('embeddings.position_embedding.weight', shape);
+        const patchSize = config.patch_size;
+        const aligned = enlarged(fixture, table, { patchSize, alignCorners: true });
+        return {
+          hf_position_embedding_big: enlarged(fixture, table, { patchSize }),
+          lavis_positional_embedding_big: squeeze(aligned, { axis: 0 }),
+        };
+      },
+    }));
+});
+
+describe('DINOv2', async () => {
+  const fixture = await readFixture('vit/dinov2/io.safetensors');
+  const config = parseDinov2Config(await readJson('vit/dinov2/hf/config.json'));
+  const weights = await weightsOf('vit/dinov2/hf');
+
+  it.each(sizesOf(fixture))('is Dinov2Model on pixel_values%s', (size) =>
+    expectOutputs(fixture, {
+      weights,
+      image: `pixel_values${size}`,
+      write: (x) => ({ [`last_hidden_state${size}`]: dinov2(new Params(), x, config) }),
+    }),
+  );
+
+  it('is Dinov2Model, layer by layer', () =>
+    expectOutputs(fixture, {
+      weights,
+      image: 'pixel_values',
+      write: (x) => numbered('hidden_states_', dinov2HiddenStates(new Params(), x, config)),
+    }));
+
+  it('has its interpolated positions', () =>
+    expectOutputs(fixture, {
       weights,
       image: 'pixel_values_big',
-      write: () => ({ position_embedding_big: interpolatePositions(table, largeGrid(fixture, config.patch_size)) }),
-    });
+      write: () => {
+        const shape = [1, 1 + (config.image_size / config.patch_size) ** 2, config.hidden_size];
+        const table = new Params().tensor('embeddings.position_embeddings', shape);
+        return { position_embedding_big: enlarged(fixture, table, { patchSize: config.patch_size }) };
+      },
+    }));
+});
+
+describe('DINOv2 ViT-S/14', async () => {
+  const folder = resolve('../shared/dinov2-small');
+  const checkpoint = await Checkpoint.open(folder);
+  const vector = await (await Checkpoint.open(join(folder, 'test_vector.safetensors'))).readAll();
+  const positions = await (await Checkpoint.open(join(folder, 'pos_embed_224.safetensors'))).readAll();
+  const encoder = imageEncoder(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')));
+
+  it('gives the features of its test vector, whole and pooled, from weights stored as float16', async () => {
+    const pixelValues = take(vector, 'pixel_values');
+    const p = new Params();
+    const features = encoder.encode(p, input('pixel_values', 'float32', pixelValues.shape));
+    const pooled = poolPatches(features, { factor: 2 });
+    const table = p.declared.get('embeddings.position_embeddings')!;
+    const [, , height, width] = pixelValues.shape;
+    const grid = [height! / encoder.patchSize, width! / encoder.patchSize] as const;
+    const session = await compile(
+      { features, pooled, positions: interpolatePositions(table, grid) },
+      weightsFrom(checkpoint.entries),
+    );
+    const out = await session.run({ pixel_values: pixelValues });
+    expect(absoluteError(out.features, take(vector, 'last_hidden_state'))).toBeLessThan(1e-3);
+    expect(absoluteError(out.pooled, take(vector, 'pooled65'))).toBeLessThan(1e-3);
+    expect(absoluteError(out.positions, take(positions, 'position_embeddings_224'))).toBeLessThan(1e-6);
   });
 });

@@ -43,8 +43,7 @@ export function causalMask(attentionMask: Tensor, length: Dim, dtype: DType): Te
   return additive(and(kept, reshape(upToItself, { shape: [1, 1, length, seen!] })), dtype);
 }
 
-const additive = (visible: Tensor, dtype: DType): Tensor =>
-  where(visible, numbers(0, dtype), numbers(hidden, dtype));
+const additive = (visible: Tensor, dtype: DType): Tensor => where(visible, numbers(0, dtype), numbers(hidden, dtype));
 
 /**
  * The position of every slot when padding does not count: int64 [B, past + T], −1 at padding. attentionMask as above.

@@ -16,9 +16,7 @@ const schema = z.object({
   max_position_embeddings: count.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: z.number().positive().default(10_000),
-  rope_scaling: z
-    .null({ error: 'scaled rotary positions are not supported yet; expected null' })
-    .optional(),
+  rope_scaling: z.null({ error: 'scaled rotary positions are not supported yet; expected null' }).optional(),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
