@@ -6,6 +6,8 @@ const schema = z.object({
   num_query_tokens: z.int().positive().default(32),
   image_text_hidden_size: z.int().positive().default(256),
   image_token_index: z.int().nonnegative().nullish(),
+  /** Patches along each side of the square that is averaged before the Q-Former sees it; ours, no published model has it. */
+  image_feature_pooling: z.int().positive().default(1),
 });
 
 /** What BLIP-2 adds to its three parts, under the names of a Hugging Face `config.json`. */

@@ -28,11 +28,13 @@ export function normalize(x: Tensor): Tensor {
 export const projectImage = (p: Params, queries: Tensor, width: number): Tensor =>
   normalize(linear(p.at('vision_projection'), queries, width));
 
-/** zText [B, E]: the text's [CLS] in the shared space, of length 1; text [B, T, D]. */
-export function projectText(p: Params, text: Tensor, width: number): Tensor {
-  const first = squeeze(slice(text, { axis: 1, end: 1 }), { axis: 1 });
-  return normalize(linear(p.at('text_projection'), first, width));
-}
+/** Every token of a text [.., D] in the shared space [.., E], of length 1. */
+export const projectTokens = (p: Params, text: Tensor, width: number): Tensor =>
+  normalize(linear(p.at('text_projection'), text, width));
+
+/** zText [B, E]: the text's [CLS] in the shared space; text [B, T, D]. */
+export const projectText = (p: Params, text: Tensor, width: number): Tensor =>
+  projectTokens(p, squeeze(slice(text, { axis: 1, end: 1 }), { axis: 1 }), width);
 
 /** Cosine of every image with every text, an image's being its best query's: [images, texts] (§3.2, ITC). */
 export function bestQuerySimilarity(zImage: Tensor, zText: Tensor): Tensor {
@@ -45,4 +47,7 @@ export function bestQuerySimilarity(zImage: Tensor, zText: Tensor): Tensor {
 
 /** Logits [N, 2] of "no match, match": the head on every query [N, Q, D], averaged over the queries (§3.2, ITM). */
 export const matchLogits = (p: Params, queries: Tensor): Tensor =>
-  reduceMean(linear(p.at('itm_head'), queries, 2), { axes: [1], keepDims: false });
+  reduceMean(matchLogitsByQuery(p, queries), { axes: [1], keepDims: false });
+
+/** The same before the average: [N, Q, 2]. */
+export const matchLogitsByQuery = (p: Params, queries: Tensor): Tensor => linear(p.at('itm_head'), queries, 2);

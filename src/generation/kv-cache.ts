@@ -1,97 +1,132 @@
-import { elements, type Value, value } from '../core/index.ts';
+import { elements, toFloat32, type Value, value } from '../core/index.ts';
 import type { LanguageModelSizes } from '../models/index.ts';
 import type { Feeds } from '../runtime/index.ts';
+import { layerNames } from './layer-tensors.ts';
 
-/** Capacity grows by so many positions at a time, so that what is written is moved once in as many steps. */
+/** Capacity grows by so many positions, so that what is written is moved once in as many steps. */
 const block = 64;
 
-/** A graph's cache inputs and outputs, in this order for every layer. */
-const parts = ['key', 'value'] as const;
-export const pastName = (layer: number, part: (typeof parts)[number]) => `past.${layer}.${part}`;
-export const presentName = (layer: number, part: (typeof parts)[number]) => `present.${layer}.${part}`;
-
 /**
- * Attention keys and values of all positions so far, [rows, K, capacity, d] for every layer, and which of them are
- * padding. A step appends its own positions in place; slots beyond `length` are masked.
+ * The attention keys and values of all positions so far, [rows, K, capacity, d] each, and which positions are padding.
+ * A step writes its own positions in place; slots that nothing was written to are masked.
  */
 export class KeyValueCache {
   readonly #sizes: LanguageModelSizes;
+  /** By the graph's input, `past.*`. */
+  readonly #buffers = new Map<string, Float32Array>();
   #rows: number;
   #length = 0;
   #capacity = 0;
-  /** The first so many positions are the same in all rows of a prompt. */
+  /** So many first positions are the same in all rows of a prompt. */
   #shared = 0;
-  #buffers = new Map<string, Float32Array>();
-  /** [rows, capacity], 1 = keep. */
-  #kept: BigInt64Array;
+  /** By row, 1 = keep, for every position so far. */
+  #kept: bigint[][];
 
   constructor(sizes: LanguageModelSizes, rows: number) {
     this.#sizes = sizes;
     this.#rows = rows;
-    this.#kept = new BigInt64Array(0);
-    for (const { past } of this.#names()) this.#buffers.set(past, new Float32Array(0));
+    this.#kept = Array.from({ length: rows }, () => []);
+    for (const name of layerNames('past', sizes.layers)) this.#buffers.set(name, new Float32Array(0));
   }
 
   get rows(): number {
     return this.#rows;
   }
 
-  /** The cache's inputs of a run over new positions, whose mask is `added` int64 [rows, T]. */
+  /** What a run over new positions is fed besides them. `added` int64 [rows, T] is their mask. */
   feeds(added: Value<'int64'>): Feeds {
-    const { keyValueHeads, headWidth } = this.#sizes;
-    const shape = [this.#rows, keyValueHeads, this.#capacity, headWidth];
+    const shape = [this.#rows, this.#sizes.keyValueHeads, this.#capacity, this.#sizes.headWidth];
     const past = [...this.#buffers].map(([name, data]) => [name, value('float32', shape, data)] as const);
-    return { ...Object.fromEntries(past), attention_mask: this.#maskWith(added) };
+    return { ...Object.fromEntries(past), attention_mask: this.#mask(added) };
   }
 
-  /** Takes the keys and values of a run's new positions from its outputs. */
+  /** int64 [rows, capacity + T]. */
+  #mask(added: Value<'int64'>): Value<'int64'> {
+    const length = added.shape[1]!;
+    const width = this.#capacity + length;
+    const data = new BigInt64Array(this.#rows * width);
+    this.#kept.forEach((kept, row) => {
+      data.set(kept, row * width);
+      data.set(added.data.subarray(row * length, (row + 1) * length), row * width + this.#capacity);
+    });
+    return value('int64', [this.#rows, width], data);
+  }
+
+  /** Takes the new positions' keys and values from the outputs of a run that was fed `added`. */
   append(outputs: Readonly<Record<string, Value>>, added: Value<'int64'>): void {
     const length = added.shape[1]!;
     this.#reserve(this.#length + length);
-    for (const { past, present } of this.#names()) {
-      const source = outputs[present]!.data as Float32Array;
-      copyRows(source, this.#buffers.get(past)!, this.#spans(length, this.#capacity));
+    const d = this.#sizes.headWidth;
+    const present = layerNames('present', this.#sizes.layers).map((name) => toFloat32(outputs[name]!));
+    for (const [i, data] of [...this.#buffers.values()].entries()) {
+      const to = { data, stride: this.#capacity * d, at: this.#length * d };
+      copyRuns({ data: present[i]!, stride: length * d }, to, length * d);
     }
-    for (let row = 0; row < this.#rows; row++) {
-      const kept = added.data.subarray(row * length, (row + 1) * length);
-      this.#kept.set(kept, row * this.#capacity + this.#length);
-    }
+    this.#kept.forEach((kept, row) => {
+      kept.push(...added.data.subarray(row * length, (row + 1) * length));
+    });
     this.#length += length;
   }
 
-  /** Every row `copies` times, one beside the other: from here on they go their own ways. */
+  #reserve(length: number): void {
+    if (length <= this.#capacity) return;
+    const { keyValueHeads, headWidth: d } = this.#sizes;
+    const capacity = Math.ceil(length / block) * block;
+    for (const [name, data] of this.#buffers) {
+      const grown = new Float32Array(elements([this.#rows, keyValueHeads, capacity, d]));
+      const from = { data, stride: this.#capacity * d };
+      if (this.#length > 0) copyRuns(from, { data: grown, stride: capacity * d, at: 0 }, this.#length * d);
+      this.#buffers.set(name, grown);
+    }
+    this.#capacity = capacity;
+  }
+
+  /** Every row becomes `copies` rows, side by side, that go their own ways from here on. */
   repeat(copies: number): void {
     this.#shared = this.#length;
-    if (copies === 1) return;
     for (const [name, data] of this.#buffers) this.#buffers.set(name, repeatRows(data, this.#rows, copies));
-    this.#kept = repeatRows(this.#kept, this.#rows, copies);
+    this.#kept = this.#kept.flatMap((kept) => Array.from({ length: copies }, () => [...kept]));
     this.#rows *= copies;
   }
 
-  /** Row r becomes what row `parents[r]`, of the same prompt, was: only what was written since the prompt is moved. */
+  /** Row r becomes what row `parents[r]`, of the same prompt, was. Only what was written since the prompt is moved. */
   reorder(parents: readonly number[]): void {
-    const { keyValueHeads: heads, headWidth } = this.#sizes;
+    const { keyValueHeads: heads, headWidth: d } = this.#sizes;
     const moves = parents.flatMap((parent, row) => (parent === row ? [] : [{ parent, row }]));
-    const start = (row: number, head: number) => ((row * heads + head) * this.#capacity + this.#shared) * headWidth;
-    const size = (this.#length - this.#shared) * headWidth;
-    for (const buffer of this.#buffers.values()) {
-      const rowsOf = ({ parent }: { parent: number }) =>
-        Array.from({ length: heads }, (_, head) => buffer.slice(start(parent, head), start(parent, head) + size));
-      const sources = moves.map(rowsOf);
-      moves.forEach(({ row }, i) => {
-        for (const [head, source] of sources[i]!.entries()) buffer.set(source, start(row, head));
-      });
+    const run = (row: number, head: number) => {
+      const start = ((row * heads + head) * this.#capacity + this.#shared) * d;
+      return [start, start + (this.#length - this.#shared) * d] as const;
+    };
+    for (const data of this.#buffers.values()) {
+      for (let head = 0; head < heads; head++) {
+        const sources = moves.map(({ parent }) => data.slice(...run(parent, head))); // before any is overwritten
+        for (const [i, { row }] of moves.entries()) data.set(sources[i]!, run(row, head)[0]);
+      }
     }
   }
+}
 
-  /** Makes room for so many positions. */
-  #reserve(length: number): void {
-    if (length <= this.#capacity) return;
-    const capacity = Math.ceil(length / block) * block;
-    const { keyValueHeads, headWidth } = this.#sizes;
-    for (const [name, old] of this.#buffers) {
-      const grown = new Float32Array(elements([this.#rows, keyValueHeads, capacity, headWidth]));
-      ...
-    }
+interface Runs {
+  data: Float32Array;
+  /** From one run's start to the next. */
+  stride: number;
+}
+
+/** Copies the first `size` entries of every run of `from` into the run of `to` with the same number. */
+function copyRuns(from: Runs, to: Runs & { at: number }, size: number): void {
+  for (let i = 0; i * from.stride < from.data.length; i++) {
+    to.data.set(from.data.subarray(i * from.stride, i * from.stride + size), i * to.stride + to.at);
   }
+}
+
+/** [rows, …] -> [rows · copies, …], the copies of a row side by side. */
+export function repeatRows(data: Float32Array, rows: number, copies: number): Float32Array {
+  if (copies === 1) return data;
+  const width = data.length / rows;
+  const out = new Float32Array(data.length * copies);
+  for (let row = 0; row < rows * copies; row++) {
+    const source = Math.floor(row / copies) * width;
+    out.set(data.subarray(source, source + width), row * width);
+  }
+  return out;
 }

@@ -3,7 +3,8 @@ import { writtenAt } from './define-op.ts';
 import { add } from './ops/elementwise.ts';
 import { expand, reshape } from './ops/movement.ts';
 import { reduceSum } from './ops/reduce.ts';
-import { type Node, numbers, type Tensor } from './tensor.ts';
+import { numbers, type Tensor } from './tensor.ts';
+import { nodesOf } from './walk.ts';
 
 /**
  * Reverse-mode gradients of a scalar `loss` with respect to `wrt`, as new tensors of the same graph. Only what lies
@@ -12,10 +13,13 @@ import { type Node, numbers, type Tensor } from './tensor.ts';
  */
 export function differentiate(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.shape.length !== 0) throw new TypeError(`differentiate: the loss must be a scalar, got [${loss.shape}]`);
-  const targets = new Set(wrt);
-  const nodes = nodesBetween(targets, loss);
+  const live = new Set(wrt); // and everything that depends on them
+  const nodes = nodesOf([loss]).filter((node) => {
+    const depends = node.inputs.some((x) => x && live.has(x));
+    if (depends) for (const output of node.outputs) live.add(output);
+    return depends;
+  });
   const cotangents = new Map<Tensor, Tensor>([[loss, numbers(1, loss.dtype)]]);
-  const live = new Set<Tensor>([...targets, ...nodes.flatMap((node) => node.outputs)]);
 
   for (const node of nodes.reverse()) {
     const g = node.outputs.map((output) => cotangents.get(output));
@@ -31,29 +35,6 @@ export function differentiate(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     });
   }
   return wrt.map((x) => cotangents.get(x) ?? zerosLike(x));
-}
-
-/** The nodes on a path from `targets` to `loss`, inputs first. Iterative: graphs are deeper than the call stack. */
-function nodesBetween(targets: ReadonlySet<Tensor>, loss: Tensor): Node[] {
-  const reaches = new Map<Node, boolean>();
-  const order: Node[] = [];
-  const nodeOf = (t: Tensor | undefined) => (t?.source.kind === 'node' ? t.source.node : undefined);
-  const root = nodeOf(loss);
-  const stack = root ? [root] : [];
-  while (stack.length > 0) {
-    const node = stack.at(-1)!;
-    const pending = node.inputs.map(nodeOf).filter((n): n is Node => n !== undefined && !reaches.has(n));
-    if (pending.length > 0 && !reaches.has(node)) {
-      stack.push(...pending);
-      continue;
-    }
-    stack.pop();
-    if (reaches.has(node)) continue;
-    const does = node.inputs.some((t) => t && (targets.has(t) || (nodeOf(t) && reaches.get(nodeOf(t)!))));
-    reaches.set(node, does || node.outputs.some((t) => targets.has(t)));
-    if (does) order.push(node);
-  }
-  return order;
 }
 
 /** Sums a cotangent over the axes along which its tensor was broadcast. */

@@ -4,5 +4,12 @@ export { Checkpoint } from './checkpoint.ts';
 export { convertGgufToCheckpoint } from './gguf/index.ts';
 export { bertToQFormer, fromLavis, toLavis } from './rename/index.ts';
 export { type ProgressEvent, parseModelId, type ResolveOptions, resolveModel } from './resolve.ts';
-export { streamSafetensors, type TensorEntry, type TensorSource, writeSafetensors } from './safetensors.ts';
+export {
+  readHeader,
+  readTensor,
+  streamSafetensors,
+  type TensorEntry,
+  type TensorSource,
+  writeSafetensors,
+} from './safetensors.ts';
 export { type HubSettings, hubSettings } from './settings.ts';

@@ -3,7 +3,7 @@ import { lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { NetworkError, UsageError } from '../core/index.ts';
 import {
   type HubSettings,
@@ -15,6 +15,9 @@ import {
 } from './index.ts';
 import { withLock } from './lock.ts';
 import { startTestHub, type TestHub } from './test-hub.ts';
+
+// Pauses before another try, and between looks at a lock, take no time here.
+vi.mock('node:timers/promises', () => ({ setTimeout: () => new Promise((turn) => setImmediate(turn)) }));
 
 const weights = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7919) >> 3);
 const files = {
@@ -69,7 +72,7 @@ describe('resolveModel', () => {
   });
 
   it('resumes wherever connections break, without asking twice for what it has', async () => {
-    const cuts = fc.array(fc.integer({ min: 1, max: 40_000 }), { maxLength: 6 });
+    const cuts = fc.array(fc.integer({ min: 1, max: 40_000 }), { maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(cuts, async (lengths) => {
         await forget();

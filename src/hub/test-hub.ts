@@ -76,5 +76,5 @@ function sendLarge(response: ServerResponse, large: { hub: TestHub; content: Uin
   response.writeHead(from > 0 ? 206 : 200, { 'content-length': rest.length });
   const cut = hub.cuts.shift();
   if (cut === undefined) response.end(rest);
-  else response.write(rest.subarray(0, cut), () => response.destroy());
+  else response.write(rest.subarray(0, cut), () => setTimeout(() => response.destroy(), 5)); // time for them to arrive
 }

@@ -1,25 +1,46 @@
 import { ConfigError, nearest } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
-import type { Decoded, DecoderFamily, DecoderInputs, LanguageModelSizes } from './contracts.ts';
+import type {
+  Decoded,
+  DecoderFamily,
+  DecoderInputs,
+  EncoderDecoderFamily,
+  EncoderMemory,
+  LanguageModelSizes,
+  LayerCache,
+} from './contracts.ts';
 import { llamaFamily } from './llama/index.ts';
 import { optFamily } from './opt/index.ts';
+import { t5Family } from './t5/index.ts';
 
 /** Language models by the `model_type` of their Hugging Face configuration. */
 export const languageModels = {
   llama: decoder(llamaFamily),
   opt: decoder(optFamily),
+  t5: encoderDecoder(t5Family),
 } satisfies Record<string, (json: unknown) => LanguageModel>;
 
-/** A decoder-only family with its configuration: see {@link DecoderFamily}. */
-export interface Decoder extends LanguageModelSizes {
-  readonly kind: 'decoder';
+/** What both kinds have: see the families in ./contracts, here with their configuration. */
+interface Embedded extends LanguageModelSizes {
   embed(p: Params, inputIds: Tensor): Tensor;
-  decode(p: Params, inputs: DecoderInputs): Decoded;
   head(p: Params, hidden: Tensor): Tensor;
 }
 
-export type LanguageModel = Decoder;
+export interface Decoder extends Embedded {
+  readonly kind: 'decoder';
+  decode(p: Params, inputs: DecoderInputs): Decoded;
+}
+
+export interface EncoderDecoder extends Embedded {
+  readonly kind: 'encoder-decoder';
+  encode(p: Params, inputs: { inputsEmbeds: Tensor; attentionMask: Tensor }): Tensor;
+  memory(p: Params, encoded: Tensor): readonly LayerCache[];
+  decode(p: Params, inputs: DecoderInputs & EncoderMemory): Decoded;
+  readonly decoderStart: number;
+}
+
+export type LanguageModel = Decoder | EncoderDecoder;
 
 /** The language model that a `text_config` describes. Throws ConfigError where its `model_type` or a field is wrong. */
 export function languageModel(json: { readonly model_type?: unknown }): LanguageModel {
@@ -42,6 +63,22 @@ function decoder<C>(family: DecoderFamily<C>): (json: unknown) => Decoder {
       embed: (p, inputIds) => family.embed(p, inputIds, config),
       decode: (p, inputs) => family.decode(p, inputs, config),
       head: (p, hidden) => family.head(p, hidden, config),
+    };
+  };
+}
+
+function encoderDecoder<C>(family: EncoderDecoderFamily<C>): (json: unknown) => EncoderDecoder {
+  return (json) => {
+    const config = family.parseConfig(json);
+    return {
+      kind: family.kind,
+      ...family.describe(config),
+      embed: (p, inputIds) => family.embed(p, inputIds, config),
+      encode: (p, inputs) => family.encode(p, inputs, config),
+      memory: (p, encoded) => family.memory(p, encoded, config),
+      decode: (p, inputs) => family.decode(p, inputs, config),
+      head: (p, hidden) => family.head(p, hidden, config),
+      decoderStart: family.decoderStart(config),
     };
   };
 }

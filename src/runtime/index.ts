@@ -1,1 +1,1 @@
-export { compile, type Feeds, Session, type SessionOptions, type Weights, weightsFrom } from './session.ts';
+export { compile, type Feeds, Session, type SessionOptions, scaleOf, type Weights, weightsFrom } from './session.ts';

@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import * as ort from 'onnxruntime-node';
 import {
   CheckpointError,
+  type Dim,
   type DType,
   elements,
   RuntimeError,
@@ -10,7 +11,14 @@ import {
   type Value,
   value,
 } from '../core/index.ts';
-import { type Binding, encodeModel, type ModelInput, type Outputs, showType } from '../graph/index.ts';
+import {
+  type Binding,
+  type EncodedModel,
+  encodeModel,
+  type ModelInput,
+  type Outputs,
+  showType,
+} from '../graph/index.ts';
 
 /** Where a model runs, and how. */
 export interface SessionOptions {
@@ -30,11 +38,20 @@ export interface SessionOptions {
 /** What stands behind the parameters of a graph; undefined is an error, `input` a parameter fed at every run. */
 export type Weights = (name: string) => Binding | undefined;
 
-/** Weights from a state dict: each name to its data or to the place in a file where it lies. */
+/**
+ * Weights from a state dict: each name to its data or to the place in a file where it lies. int8 entries stand for their
+ * product with the entry `<name>.scale`, one factor for each row.
+ */
 export const weightsFrom =
   (state: ReadonlyMap<string, StoredTensor | Value>): Weights =>
-  (name) =>
-    state.get(name);
+  (name) => {
+    const stored = state.get(name);
+    const scale = stored?.dtype === 'int8' ? state.get(scaleOf(name)) : undefined;
+    return stored && scale ? { quantised: stored, scale } : stored;
+  };
+
+/** The name of the scales of an int8 weight in a state dict. */
+export const scaleOf = (weight: string): string => `${weight}.scale`;
 
 export type Feeds = Readonly<Record<string, Value>>;
 
@@ -42,15 +59,11 @@ export type Feeds = Readonly<Record<string, Value>>;
 export class Session<O extends string> {
   readonly inputs: readonly ModelInput[];
   readonly #session: ort.InferenceSession;
-  readonly #sites: ReadonlyMap<string, { readonly stack?: string }>;
+  readonly #sites: EncodedModel['sites'];
   readonly #types: ReadonlyMap<string, ModelInput>;
 
   /** Use {@link compile}. */
-  constructor(
-    session: ort.InferenceSession,
-    inputs: readonly ModelInput[],
-    sites: ReadonlyMap<string, { readonly stack?: string }>,
-  ) {
+  constructor(session: ort.InferenceSession, inputs: readonly ModelInput[], sites: EncodedModel['sites']) {
     this.#session = session;
     this.inputs = inputs;
     this.#sites = sites;
@@ -64,7 +77,8 @@ export class Session<O extends string> {
    */
   async run<F extends O = O>(feeds: Feeds, fetches?: Readonly<Record<F, Value | null>>): Promise<Record<F, Value>> {
     const tensors: Record<string, ort.Tensor> = {};
-    for (const type of this.inputs) tensors[type.name] = toOrt(this.#checked(type, feeds));
+    const symbols: Symbols = new Map();
+    for (const type of this.inputs) tensors[type.name] = toOrt(checked(type, feeds, symbols));
     try {
       const results = fetches
         ? await this.#session.run(
@@ -78,19 +92,6 @@ export class Session<O extends string> {
     }
   }
 
-  #checked(type: ModelInput, feeds: Feeds): Value {
-    const v = feeds[type.name];
-    if (!v) throw new RuntimeError(`run: the input ${type.name}: ${showType(type)} is missing`);
-    const fits =
-      v.dtype === type.dtype &&
-      v.shape.length === type.shape.length &&
-      type.shape.every((d, i) => typeof d === 'string' || d === v.shape[i]);
-    if (!fits) {
-      throw new RuntimeError(`run: the input ${type.name} must be ${showType(type)}, got ${showType(v)}`);
-    }
-    return v;
-  }
-
   has(name: string): boolean {
     return this.#types.has(name);
   }
@@ -99,6 +100,31 @@ export class Session<O extends string> {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+/** What each symbolic dimension is in this run, and the input that said so first. */
+type Symbols = Map<Dim, { readonly size: number; readonly input: string }>;
+
+/** The input's value, after a look at its type and at what its symbols are elsewhere. */
+function checked(type: ModelInput, feeds: Feeds, symbols: Symbols): Value {
+  const v = feeds[type.name];
+  if (!v) throw new RuntimeError(`run: the input ${type.name}: ${showType(type)} is missing`);
+  const fits =
+    v.dtype === type.dtype &&
+    v.shape.length === type.shape.length &&
+    type.shape.every((d, i) => typeof d === 'string' || d === v.shape[i]);
+  if (!fits) {
+    throw new RuntimeError(`run: the input ${type.name} must be ${showType(type)}, got ${showType(v)}`);
+  }
+  type.shape.forEach((d, i) => {
+    const size = v.shape[i]!;
+    const known = symbols.get(d);
+    if (typeof d === 'string' && known && known.size !== size) {
+      throw new RuntimeError(`run: ${d} is ${known.size} in the input ${known.input}, but ${size} in ${type.name}`);
+    }
+    symbols.set(d, { size, input: type.name });
+  });
+  return v;
 }
 
 /**
@@ -123,8 +149,13 @@ export async function compile<O extends string>(
 function located(name: string, binding: Binding | undefined): Binding {
   if (binding === undefined)
     throw new CheckpointError(`the parameter ${name} has no weights: is this the right checkpoint?`);
-  return binding !== 'input' && 'file' in binding ? { ...binding, file: realPath(binding.file) } : binding;
+  if (binding === 'input') return binding;
+  if ('quantised' in binding) return { quantised: inPlace(binding.quantised), scale: inPlace(binding.scale) };
+  return inPlace(binding);
 }
+
+const inPlace = <T extends StoredTensor | Value>(data: T): T =>
+  'file' in data ? { ...data, file: realPath(data.file) } : data;
 
 const realPaths = new Map<string, string>();
 function realPath(file: string): string {
@@ -143,7 +174,7 @@ function sessionOptions({
     executionProviders: [device],
     graphOptimizationLevel: 'all',
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // errors are thrown; printing them as well would say everything twice
     extra: {
       session: {
         disable_prepacking: mapped ? '1' : '0',
@@ -180,18 +211,16 @@ function mapValues<A, B>(record: Readonly<Record<string, A>>, f: (a: A) => B): R
   return Object.fromEntries(Object.entries(record).map(([key, a]) => [key, f(a)]));
 }
 
-/** ONNX Runtime's error with the line of ours that wrote the node it names. */
-function runtimeError(error: unknown, sites: ReadonlyMap<string, { readonly stack?: string }>): Error {
+/** ONNX Runtime's error; where it names a node of ours, with the line that wrote it, and that line's stack. */
+function runtimeError(error: unknown, sites: EncodedModel['sites']): Error {
   if (!(error instanceof Error) || error instanceof CheckpointError || error instanceof RuntimeError)
     return error as Error;
   const node = /[Nn]ame:\s?'([^']+)'|[Nn]ode \(([^)]+)\)/.exec(error.message)?.slice(1).find(Boolean);
-  const line =
-    node &&
-    sites
-      .get(node)
-      ?.stack?.split('\n')
-      .find((l) => !/define-op|graph\/ops|^\w*Error/.test(l));
-  return new RuntimeError(`ONNX Runtime: ${error.message.trim()}${line ? ` (written ${line.trim()})` : ''}`, {
-    cause: error,
-  });
+  const stack = node === undefined ? undefined : sites.get(node)?.stack;
+  const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? [];
+  const [line] = frames;
+  const message = `ONNX Runtime: ${error.message.trim()}${line ? ` (written ${line.trim()})` : ''}`;
+  const result = new RuntimeError(message, { cause: error });
+  if (line) result.stack = `${result.name}: ${message}\n${frames.join('\n')}`;
+  return result;
 }

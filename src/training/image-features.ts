@@ -136,7 +136,7 @@ export function encoderKey({ encoder, processor, state, pooling }: FrozenEncoder
 export async function imageKey(source: ImageSource): Promise<string> {
   const hash = createHash('sha256');
   if (source.kind === 'file') hash.update(await readFile(source.path));
-  else hash.update(JSON.stringify(source));
+  else hash.update(JSON.stringify(source.kind === 'scene' ? source.scene : source));
   return hash.digest('hex').slice(0, 24);
 }
 

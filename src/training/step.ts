@@ -24,11 +24,17 @@ export class TrainStep<O extends string> {
   readonly #session: Session<string>;
   readonly #fetches: Record<string, Value | null>;
   readonly #outputs: readonly (O | 'loss')[];
+  readonly #frozen: Weights;
 
-  private constructor(session: Session<string>, optimiser: Optimiser, outputs: readonly (O | 'loss')[]) {
+  private constructor(
+    session: Session<string>,
+    optimiser: Optimiser,
+    { outputs, frozen }: { outputs: readonly (O | 'loss')[]; frozen: Weights },
+  ) {
     this.optimiser = optimiser;
     this.#session = session;
     this.#outputs = outputs;
+    this.#frozen = frozen;
     this.#fetches = {
       ...Object.fromEntries(outputs.map((name) => [name, null])),
       ...Object.fromEntries(Object.entries(optimiser.gradients).map(([name, g]) => [gradientName(name), g])),
@@ -46,18 +52,22 @@ export class TrainStep<O extends string> {
   ): Promise<TrainStep<O>> {
     const trained = [...graph.declared].filter(([name]) => graph.trains(name));
     const parameters = new Map(trained.map(([name, t]) => [name, startingValue(name, t, weights.initial)]));
-    const gradients = differentiate(
-      graph.outputs.loss,
-      trained.map(([, t]) => t),
-    );
-    const outputs: Record<string, Tensor> = { ...graph.outputs };
-    trained.forEach(([name], i) => {
-      outputs[gradientName(name)] = gradients[i]!;
+    const frozen: Weights = (name) => weights.frozen?.(name) ?? weights.initial.get(name);
+    const bind: Weights = (name) => (parameters.has(name) ? 'input' : frozen(name));
+    const session = await compileWithGradients(graph, [...parameters.keys()], { bind, options: sessionOptions });
+    const outputs = Object.keys(graph.outputs) as (O | 'loss')[];
+    return new TrainStep<O>(session, new Optimiser(parameters, options), { outputs, frozen });
+  }
+
+  /** The same parameters, gradients and optimiser under another graph: for batches of another shape. */
+  async sibling<P extends string>(graph: TrainGraph<P>, options: SessionOptions = {}): Promise<TrainStep<P>> {
+    const { parameters } = this.optimiser;
+    const bind: Weights = (name) => (name in parameters ? 'input' : this.#frozen(name));
+    const session = await compileWithGradients(graph, Object.keys(parameters), { bind, options });
+    return new TrainStep<P>(session, this.optimiser, {
+      outputs: Object.keys(graph.outputs) as (P | 'loss')[],
+      frozen: this.#frozen,
     });
-    const bind: Weights = (name) =>
-      parameters.has(name) ? 'input' : (weights.frozen?.(name) ?? weights.initial.get(name));
-    const session = await compile(outputs, bind, sessionOptions);
-    return new TrainStep(session, new Optimiser(parameters, options), Object.keys(graph.outputs) as (O | 'loss')[]);
   }
 
   /** Losses and other outputs of a batch; the gradients are in the optimiser's buffers. */
@@ -77,6 +87,21 @@ export class TrainStep<O extends string> {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+/** The graph's outputs and its gradients with respect to `trained`, as one session. */
+function compileWithGradients<O extends string>(
+  { outputs, declared }: TrainGraph<O>,
+  trained: readonly string[],
+  { bind, options }: { bind: Weights; options: SessionOptions | undefined },
+): Promise<Session<string>> {
+  const wrt = trained.map((name) => declared.get(name)!);
+  const gradients = differentiate(outputs.loss, wrt);
+  const all: Record<string, Tensor> = { ...outputs };
+  trained.forEach((name, i) => {
+    all[gradientName(name)] = gradients[i]!;
+  });
+  return compile(all, bind, options);
 }
 
 const gradientName = (parameter: string): string => `gradient of ${parameter}`;

@@ -28,14 +28,40 @@ export function get(x: NdArray, index: Index): number {
   return x.data[flat]!;
 }
 
-/** f over arrays that are broadcast together. */
-export function map(f: (...xs: number[]) => number, ...arrays: NdArray[]): NdArray {
-  const rank = Math.max(...arrays.map((x) => x.shape.length));
-  const shape = Array.from({ length: rank }, (_, i) => {
-    const sizes = arrays.map((x) => x.shape[x.shape.length - rank + i] ?? 1);
+function broadcast(shapes: readonly (readonly number[])[]): number[] {
+  const rank = Math.max(...shapes.map((shape) => shape.length));
+  return Array.from({ length: rank }, (_, i) => {
+    const sizes = shapes.map((shape) => shape[shape.length - rank + i] ?? 1);
     return sizes.find((d) => d !== 1) ?? 1;
   });
-  return build(shape, (index) => f(...arrays.map((x) => get(x, index))));
+}
+
+/** f over arrays that are broadcast together. */
+export const map = (f: (...xs: number[]) => number, ...arrays: NdArray[]): NdArray =>
+  build(broadcast(arrays.map((x) => x.shape)), (index) => f(...arrays.map((x) => get(x, index))));
+
+/** `size` entries from `start` on along one axis. */
+export const cut = (x: NdArray, axis: number, [start, size]: readonly [number, number]): NdArray =>
+  build(x.shape.with(axis, size), (index) => get(x, index.with(axis, index[axis]! + start)));
+
+/** Arrays one after the other along `axis`. */
+export function joined(parts: readonly NdArray[], axis: number): NdArray {
+  const entries = parts.flatMap((part) => Array.from({ length: part.shape[axis]! }, (_, i) => ({ part, i })));
+  return build(parts[0]!.shape.with(axis, entries.length), (index) => {
+    const { part, i } = entries[index[axis]!]!;
+    return get(part, index.with(axis, i));
+  });
+}
+
+/** Each update added to the entry of x that `target` says. */
+export function scattered(x: NdArray, updates: NdArray, target: (index: Index) => Index): NdArray {
+  const sums = new Map<string, number>();
+  build(updates.shape, (index) => {
+    const key = target(index).join();
+    sums.set(key, (sums.get(key) ?? 0) + get(updates, index));
+    return 0;
+  });
+  return build(x.shape, (index) => get(x, index) + (sums.get(index.join()) ?? 0));
 }
 
 /** Every entry of the result is `f` of the entries along the reduced axes. */
@@ -73,7 +99,11 @@ export function along(x: NdArray, axis: number, f: (vector: readonly number[]) =
 export const transposed = (x: NdArray, perm: readonly number[]): NdArray =>
   build(
     perm.map((p) => x.shape[p]!),
-    (index) => get(x, perm.reduce<number[]>((source, p, i) => source.with(p, index[i]!), [...index])),
+    (index) =>
+      get(
+        x,
+        perm.reduce<number[]>((source, p, i) => source.with(p, index[i]!), [...index]),
+      ),
   );
 
 export const swapped = (x: NdArray): NdArray => {
@@ -84,13 +114,11 @@ export const swapped = (x: NdArray): NdArray => {
 /** a b, batched over leading axes. */
 export function product(a: NdArray, b: NdArray): NdArray {
   const [n, k] = a.shape.slice(-2) as [number, number];
-  const batch = map((x) => x, { shape: a.shape.slice(0, -2), data: [] }, { shape: b.shape.slice(0, -2), data: [] });
-  return build([...batch.shape, n, b.shape.at(-1)!], (index) => {
+  const batch = broadcast([a.shape.slice(0, -2), b.shape.slice(0, -2)]);
+  return build([...batch, n, b.shape.at(-1)!], (index) => {
     const [row, column] = index.slice(-2) as [number, number];
     const lead = index.slice(0, -2);
-    return total(
-      Array.from({ length: k }, (_, i) => get(a, [...lead, row, i]) * get(b, [...lead, i, column])),
-    );
+    return total(Array.from({ length: k }, (_, i) => get(a, [...lead, row, i]) * get(b, [...lead, i, column])));
   });
 }
 

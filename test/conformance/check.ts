@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { type DType, type Shape, toNumbers, type Value, value } from '../../src/core/index.ts';
+import { type Dim, type DType, type Shape, toNumbers, type Value, value } from '../../src/core/index.ts';
 import { add, cast, differentiate, input, mul, reduceSum, type Tensor } from '../../src/graph/index.ts';
 import { compile } from '../../src/runtime/index.ts';
 import { type NdArray, total } from './arrays.ts';
@@ -11,8 +11,8 @@ export interface Case {
   readonly op: (...operands: Tensor[]) => Tensor | readonly Tensor[];
   /** The same in plain TypeScript. */
   readonly reference: (...operands: NdArray[]) => NdArray | readonly NdArray[];
-  /** For operators that need to know the length of the last axis while the graph is written. */
-  readonly lastAxisFixed?: boolean;
+  /** Which dimensions may be symbols: all (default), the first of two or more, or none. */
+  readonly symbols?: keyof typeof symbolic;
 }
 
 export interface Operand extends NdArray {
@@ -36,14 +36,17 @@ export const float32: Precision = { dtype: 'float32', value: 2e-6, gradient: 2e-
  * dimensions and once with symbolic ones.
  */
 export async function check(example: Case, precision: Precision): Promise<void> {
-  const { operands, reference, lastAxisFixed } = example;
+  const { operands, reference, symbols = 'all' } = example;
   const expected = [reference(...operands)].flat();
-  const weights = expected.map(({ shape, data }, i) => ({ shape, data: data.map((_, j) => Math.sin(1 + i + 2.7 * j)) }));
+  const weights = expected.map(({ shape, data }, i) => ({
+    shape,
+    data: data.map((_, j) => Math.sin(1 + i + 2.7 * j)),
+  }));
   const weighted = (arrays: readonly NdArray[]) => weigh([reference(...arrays)].flat(), weights);
   const gradients = operands.flatMap((operand, i) =>
     operand.dtype === 'real' ? [centralDifferences(operands, i, weighted)] : [],
   );
-  for (const dimensions of [fixed, lastAxisFixed ? symbolicButLast : symbolic]) {
+  for (const dimensions of [symbolic.none, symbolic[symbols]]) {
     const results = await run({ ...example, weights, dimensions }, precision.dtype);
     expected.forEach((y, i) => {
       near(results[`y${i}`]!, y, precision.value);
@@ -82,11 +85,13 @@ async function run({ operands, op, weights, dimensions }: Run, real: DType): Pro
   return results;
 }
 
-const fixed = (shape: readonly number[]): Shape => shape;
-
 /** Axes of equal length share a symbol; those of length 1 stay, because they are broadcast. */
-const symbolic = (shape: readonly number[]): Shape => shape.map((d) => (d === 1 ? 1 : `d${d}`));
-const symbolicButLast = (shape: readonly number[]): Shape => [...symbolic(shape.slice(0, -1)), ...shape.slice(-1)];
+const symbol = (d: number): Dim => (d === 1 ? 1 : `d${d}`);
+const symbolic = {
+  all: (shape: readonly number[]): Shape => shape.map(symbol),
+  batch: (shape: readonly number[]): Shape => (shape.length < 2 ? shape : [symbol(shape[0]!), ...shape.slice(1)]),
+  none: (shape: readonly number[]): Shape => shape,
+};
 
 const weigh = (ys: readonly NdArray[], weights: readonly NdArray[]): number =>
   total(ys.flatMap((y, i) => y.data.map((x, j) => x * weights[i]!.data[j]!)));

@@ -2,6 +2,12 @@ import fc from 'fast-check';
 import { elements, random } from '../../src/core/index.ts';
 import type { Operand } from './check.ts';
 
+export interface MatrixForm {
+  transA: boolean;
+  transB: boolean;
+  alpha: number;
+}
+
 /** Draws the shapes and numbers of a test case; a failing case shrinks and prints its seed. */
 export class Draw {
   readonly #g: fc.GeneratorValue;
@@ -60,6 +66,17 @@ export class Draw {
   indices(shape: readonly number[], below: number): Operand {
     const r = random(this.#g(fc.nat), 'indices');
     return { dtype: 'int64', shape, data: Array.from({ length: elements(shape) }, () => r.below(below)) };
+  }
+
+  /** Operands of a matrix product, each perhaps stored transposed, over leading axes that broadcast. */
+  matrices([left, right]: readonly [readonly number[], readonly number[]] = [[], []]) {
+    const [n, k, m] = [this.int(1, 4), this.int(1, 4), this.int(1, 4)];
+    const form: MatrixForm = { transA: this.chance(), transB: this.chance(), alpha: this.int(1, 4) / 2 };
+    const operands = [
+      this.reals([...left, ...(form.transA ? [k, n] : [n, k])]),
+      this.reals([...right, ...(form.transB ? [m, k] : [k, m])]),
+    ];
+    return { n, m, form, operands };
   }
 
   bools(shape: readonly number[]): Operand {

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { mulDims } from '../../src/core/index.ts';
-import { numbers, type Tensor } from '../../src/graph/index.ts';
+import type { Tensor } from '../../src/graph/index.ts';
 import * as ops from '../../src/graph/ops/index.ts';
 import * as a from './arrays.ts';
-import { type Case, check, float32, float64, type Operand, type Precision } from './check.ts';
-import { Draw } from './draw.ts';
+import { type Case, check, float32, float64, type Precision } from './check.ts';
+import { Draw, type MatrixForm } from './draw.ts';
 
 /** Every export of graph/ops that gives tensors: an operator without a sample does not compile. */
 type OpName = {
@@ -73,22 +73,15 @@ const normaliser = (
   },
 });
 
-/** A product of matrices, each perhaps stored transposed, batched where `batched` says so. */
-const matrixProduct = (
-  op: (a: Tensor, b: Tensor, form: { transA?: boolean; transB?: boolean; alpha?: number }) => Tensor,
-  { batched, forms = true }: { batched: boolean; forms?: boolean },
-): Sample => ({
+/** A product of matrices, batched, each perhaps stored transposed. */
+const product = (op: (a: Tensor, b: Tensor, form: MatrixForm) => Tensor): Sample => ({
   draw: (d) => {
-    const [n, k, m] = [d.int(1, 4), d.int(1, 4), d.int(1, 4)];
-    const form = forms ? { transA: d.chance(), transB: d.chance(), alpha: d.int(1, 4) / 2 } : {};
-    const [left, right] = batched ? d.pair() : [[], []];
-    const x = d.reals([...left, ...(form.transA ? [k, n] : [n, k])]);
-    const y = d.reals([...right, ...(form.transB ? [m, k] : [k, m])]);
-    return { operands: [x, y], op: (s, t) => op(s, t, form), reference: (s, t) => productOf(s, t, form) };
+    const { form, operands } = d.matrices(d.pair());
+    return { operands, op: (x, y) => op(x, y, form), reference: (x, y) => productOf(x, y, form) };
   },
 });
 
-function productOf(x: a.NdArray, y: a.NdArray, { transA = false, transB = false, alpha = 1 }): a.NdArray {
+function productOf(x: a.NdArray, y: a.NdArray, { transA, transB, alpha }: MatrixForm): a.NdArray {
   const result = a.product(transA ? a.swapped(x) : x, transB ? a.swapped(y) : y);
   return a.map((v) => alpha * v, result);
 }
@@ -108,6 +101,12 @@ const samples = {
   erf: { ...unary(ops.erf, a.erf), precision: float32 }, // ONNX Runtime has it in float32 only
   relu: unary(ops.relu, (x) => Math.max(x, 0)),
   fusedGelu: { ...unary(ops.fusedGelu, (x) => (x * (1 + a.erf(x * Math.SQRT1_2))) / 2), precision: float32 },
+  stopGradient: {
+    draw: (d) => {
+      const x = d.reals(d.shape());
+      return { operands: [x], op: ops.stopGradient, reference: () => x };
+    },
+  },
   equal: comparison(ops.equal, (x, y) => x === y),
   greater: comparison(ops.greater, (x, y) => x > y),
   greaterOrEqual: comparison(ops.greaterOrEqual, (x, y) => x >= y),
@@ -119,10 +118,11 @@ const samples = {
     draw: (d) => ({ operands: [d.bools(d.shape())], op: ops.not, reference: (x) => a.map((v) => 1 - v, x) }),
   },
   cast: {
+    precision: { ...float32, dtype: 'float64' },
     draw: (d) => ({
       operands: [d.reals(d.shape()), d.indices(d.shape(), 5)],
-      op: (x, i) => [ops.cast(ops.mul(x, 2), { to: 'float64' }), ops.cast(i, { to: 'float64' })],
-      reference: (x, i) => [a.map((v) => 2 * v, x), i],
+      op: (x, i) => [ops.cast(x, { to: 'float32' }), ops.cast(x, { to: 'int64' }), ops.cast(i, { to: 'float64' })],
+      reference: (x, i) => [x, a.map(Math.trunc, x), i],
     }),
   },
   where: {
@@ -182,12 +182,10 @@ const samples = {
       const axis = d.axis(x.shape);
       const start = d.int(0, x.shape[axis]! - 1);
       const end = d.int(start + 1, x.shape[axis]!);
-      const cut = (t: a.NdArray, to: number) =>
-        a.build(t.shape.with(axis, to - start), (index) => a.get(shifted(t, axis, start), index));
       return {
         operands: [x],
         op: (t) => [ops.slice(t, { axis, start, end }), ops.slice(t, { axis, start })],
-        reference: (t) => [cut(t, end), cut(t, t.shape[axis]!)],
+        reference: (t) => [a.cut(t, axis, [start, end - start]), a.cut(t, axis, [start, t.shape[axis]! - start])],
       };
     },
   },
@@ -206,7 +204,7 @@ const samples = {
       return {
         operands: parts,
         op: (...ts) => ops.concat(ts, { axis }),
-        reference: (...ts) => joined(ts, axis),
+        reference: (...ts) => a.joined(ts, axis),
       };
     },
   },
@@ -220,10 +218,7 @@ const samples = {
       return {
         operands: [x],
         op: (t) => ops.split(t, { axis, sizes }),
-        reference: (t) =>
-          sizes.map((size, i) =>
-            a.build(t.shape.with(axis, size), (index) => a.get(shifted(t, axis, starts[i]!), index)),
-          ),
+        reference: (t) => sizes.map((size, i) => a.cut(t, axis, [starts[i]!, size])),
       };
     },
   },
@@ -247,8 +242,8 @@ const samples = {
   zeros: {
     draw: (d) => ({
       operands: [d.reals(d.shape())],
-      op: (x) => ops.zeros(x.dtype, x.shape),
-      reference: (x) => a.map(() => 0, x),
+      op: (x) => [ops.zeros(x.dtype, x.shape), x],
+      reference: (x) => [a.map(() => 0, x), x],
     }),
   },
   gather: {
@@ -274,7 +269,7 @@ const samples = {
         operands: [target, indices, rows],
         op: ({ shape }, i, r) => ops.scatterAdd(shape, i, r),
         reference: (t, i, r) =>
-          scattered(
+          a.scattered(
             a.map(() => 0, t),
             r,
             (index) => [a.get(i, index.slice(0, i.shape.length)), ...index.slice(i.shape.length)],
@@ -301,7 +296,7 @@ const samples = {
       return {
         operands: [x, indices, d.reals(indices.shape)],
         op: (t, i, u) => ops.scatterElements(t, i, u, { axis }),
-        reference: (t, i, u) => scattered(t, u, (index) => index.with(axis, a.get(i, index))),
+        reference: (t, i, u) => a.scattered(t, u, (index) => index.with(axis, a.get(i, index))),
       };
     },
   },
@@ -317,28 +312,36 @@ const samples = {
     },
   },
 
-  matMul: matrixProduct((x, y) => ops.matMul(x, y), { batched: true, forms: false }),
-  fusedMatMul: matrixProduct(ops.fusedMatMul, { batched: true }),
-  batchedProduct: matrixProduct(ops.batchedProduct, { batched: true }),
+  matMul: {
+    draw: (d) => {
+      const [left, right] = d.pair();
+      const [n, k, m] = [d.int(1, 4), d.int(1, 4), d.int(1, 4)];
+      return { operands: [d.reals([...left, n, k]), d.reals([...right, k, m])], op: ops.matMul, reference: a.product };
+    },
+  },
+  fusedMatMul: product(ops.fusedMatMul),
+  batchedProduct: product(ops.batchedProduct),
   gemm: {
     draw: (d) => {
-      const { operands, reference, op } = matrixProduct((x, y, form) => ops.gemm(x, y, undefined, form), {
-        batched: false,
-      }).draw(d);
-      return { operands, reference, op };
+      const { n, m, form, operands } = d.matrices();
+      const addend = d.chance() ? [d.reals(d.narrower([n, m]))] : [];
+      return {
+        operands: [...operands, ...addend],
+        op: (x, y, ...c) => ops.gemm(x, y, c[0], form),
+        reference: (x, y, ...c) => a.map((...terms) => a.total(terms), productOf(x, y, form), ...c),
+      };
     },
   },
   linearProduct: {
     draw: (d) => {
       const [width, out] = [d.int(1, 4), d.int(1, 4)];
-      const bias: Operand[] = d.chance() ? [d.reals([out])] : [];
+      const bias = d.chance() ? [d.reals([out])] : [];
       return {
         operands: [d.reals([...d.shape(), width]), d.reals([out, width]), ...bias],
-        op: (x, w, b) => ops.linearProduct(x!, w!, b),
-        reference: (x, w, b) => {
-          const y = a.product({ ...x!, shape: [x!.data.length / width, width] }, a.swapped(w!));
-          const shaped = { ...y, shape: [...x!.shape.slice(0, -1), out] };
-          return b ? a.map((p, q) => p + q, shaped, b) : shaped;
+        op: (x, w, ...b) => ops.linearProduct(x, w, ...b),
+        reference: (x, w, ...b) => {
+          const y = a.product({ ...x, shape: [x.data.length / width, width] }, a.swapped(w));
+          return a.map((...terms) => a.total(terms), { ...y, shape: [...x.shape.slice(0, -1), out] }, ...b);
         },
       };
     },
@@ -362,7 +365,7 @@ const samples = {
       const k = d.int(1, x.shape[axis]!);
       const sorted = (t: a.NdArray) => a.along(t, axis, (xs) => xs.toSorted((p, q) => q - p));
       const ranks = a.along(x, axis, (xs) => xs.toSorted((p, q) => q - p).map((v) => xs.indexOf(v)));
-      const first = (t: a.NdArray) => a.build(t.shape.with(axis, k), (index) => a.get(wide(t), index));
+      const first = (t: a.NdArray) => a.cut(t, axis, [0, k]);
       return {
         operands: [x],
         op: (t) => {
@@ -403,7 +406,16 @@ const samples = {
   },
 } satisfies Record<OpName, Sample>;
 
-/** x seen from `start` on along one axis. */
-function shifted(x: a.NdArray, axis: number, start: number): a.NdArray {
-  return a.build(x.shape.with(axis, x.shape[axis]! - start), (index) => at(x, index.with(axis, index[axis]! + start)));
+function padded(x: a.NdArray, { axis, before, after }: { axis: number; before: number; after: number }): a.NdArray {
+  const nothing = (size: number) => a.build(x.shape.with(axis, size), () => 0);
+  return a.joined([nothing(before), x, nothing(after)], axis);
 }
+
+describe.each(Object.entries<Sample>(samples))('%s', (_, { draw, precision = float64 }) => {
+  it('agrees with its formula, and its gradient with central differences', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.gen(), (g) => check(draw(new Draw(g)), precision)),
+      { numRuns: 10 },
+    );
+  });
+});

@@ -27,8 +27,9 @@ export async function readJson<T>(relativePath: string): Promise<T> {
 /** A tensor that the fixture must have. */
 export function take(fixture: Fixture, name: string): Value {
   const found = fixture[name];
-  if (found === undefined)
+  if (found === undefined) {
     throw new Error(`no tensor ${name} in the fixture; it has ${Object.keys(fixture).join(', ')}`);
+  }
   return found;
 }
 

@@ -6,7 +6,15 @@ import { Checkpoint, fromLavis } from '../../src/hub/index.ts';
 import { clip, clipHiddenStates, parseClipConfig } from '../../src/models/clip/index.ts';
 import { dinov2, dinov2HiddenStates, parseDinov2Config } from '../../src/models/dinov2/index.ts';
 import { imageEncoder } from '../../src/models/image-encoders.ts';
-import { interpolatePositions, parseVitConfig, poolPatches, vit, vitHiddenStates } from '../../src/models/vit/index.ts';
+import {
+  type Interpolation,
+  interpolatePositions,
+  parseVitConfig,
+  patchGrid,
+  poolPatches,
+  vit,
+  vitHiddenStates,
+} from '../../src/models/vit/index.ts';
 import { Params } from '../../src/nn/index.ts';
 import { compile, type Weights, weightsFrom } from '../../src/runtime/index.ts';
 import {
@@ -52,11 +60,11 @@ const numbered = (prefix: string, states: readonly Tensor[]) =>
 const sizesOf = (fixture: Fixture) =>
   Object.keys(fixture).flatMap((name) => /^in\.pixel_values(.*)$/.exec(name)?.slice(1) ?? []);
 
-/** The positions of a table of the fixture's checkpoint for its larger image. */
-function enlarged(fixture: Fixture, table: Tensor, options: { patchSize: number; alignCorners?: boolean }): Tensor {
-  const [, , height, width] = take(fixture, 'in.pixel_values_big').shape;
-  return interpolatePositions(table, [height! / options.patchSize, width! / options.patchSize], options);
-}
+/** The position table `name` that the model behind `p` has asked for, for the patches of an image. */
+const positionsFor = (
+  x: Tensor,
+  { p, name, ...options }: { p: Params; name: string; patchSize: number } & Interpolation,
+) => interpolatePositions(p.declared.get(name)!, patchGrid(x, options.patchSize), options);
 
 describe("BLIP-2's ViT", async () => {
   const fixture = await readFixture('vit/eva/io.safetensors');
@@ -77,10 +85,11 @@ describe("BLIP-2's ViT", async () => {
     expectOutputs(fixture, {
       weights: hf,
       image: 'pixel_values_big',
-      write: () => {
-        const shape = [1, 1 + (config.image_size / config.patch_size) ** 2, config.hidden_size];
-        const table = new Params().tensor('embeddings.position_embedding', shape);
-        return { position_embedding_big: enlarged(fixture, table, { patchSize: config.patch_size }) };
+      write: (x) => {
+        const p = new Params();
+        vit(p, x, config);
+        const name = 'embeddings.position_embedding';
+        return { position_embedding_big: positionsFor(x, { p, name, patchSize: config.patch_size }) };
       },
     }));
 
@@ -169,14 +178,13 @@ describe("CLIP's ViT", async () => {
     expectOutputs(fixture, {
       weights: hf,
       image: 'pixel_values_big',
-      write: () => {
-        const shape = [1 + (config.image_size / config.patch_size) ** 2, config.hidden_size];
-        const table = root().tensor('embeddings.position_embedding.weight', shape);
-        const patchSize = config.patch_size;
-        const aligned = enlarged(fixture, table, { patchSize, alignCorners: true });
+      write: (x) => {
+        const p = root();
+        clipHiddenStates(p, x, config);
+        const table = { p, name: 'vision_model.embeddings.position_embedding.weight', patchSize: config.patch_size };
         return {
-          hf_position_embedding_big: enlarged(fixture, table, { patchSize }),
-          lavis_positional_embedding_big: squeeze(aligned, { axis: 0 }),
+          hf_position_embedding_big: positionsFor(x, table),
+          lavis_positional_embedding_big: squeeze(positionsFor(x, { ...table, alignCorners: true }), { axis: 0 }),
         };
       },
     }));
@@ -206,10 +214,11 @@ describe('DINOv2', async () => {
     expectOutputs(fixture, {
       weights,
       image: 'pixel_values_big',
-      write: () => {
-        const shape = [1, 1 + (config.image_size / config.patch_size) ** 2, config.hidden_size];
-        const table = new Params().tensor('embeddings.position_embeddings', shape);
-        return { position_embedding_big: enlarged(fixture, table, { patchSize: config.patch_size }) };
+      write: (x) => {
+        const p = new Params();
+        dinov2(p, x, config);
+        const name = 'embeddings.position_embeddings';
+        return { position_embedding_big: positionsFor(x, { p, name, patchSize: config.patch_size }) };
       },
     }));
 });
@@ -218,24 +227,20 @@ describe('DINOv2 ViT-S/14', async () => {
   const folder = resolve('../shared/dinov2-small');
   const checkpoint = await Checkpoint.open(folder);
   const vector = await (await Checkpoint.open(join(folder, 'test_vector.safetensors'))).readAll();
-  const positions = await (await Checkpoint.open(join(folder, 'pos_embed_224.safetensors'))).readAll();
+  const table = await (await Checkpoint.open(join(folder, 'pos_embed_224.safetensors'))).readAll();
   const encoder = imageEncoder(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')));
 
   it('gives the features of its test vector, whole and pooled, from weights stored as float16', async () => {
     const pixelValues = take(vector, 'pixel_values');
+    const x = input('pixel_values', 'float32', pixelValues.shape);
     const p = new Params();
-    const features = encoder.encode(p, input('pixel_values', 'float32', pixelValues.shape));
+    const features = encoder.encode(p, x);
     const pooled = poolPatches(features, { factor: 2 });
-    const table = p.declared.get('embeddings.position_embeddings')!;
-    const [, , height, width] = pixelValues.shape;
-    const grid = [height! / encoder.patchSize, width! / encoder.patchSize] as const;
-    const session = await compile(
-      { features, pooled, positions: interpolatePositions(table, grid) },
-      weightsFrom(checkpoint.entries),
-    );
+    const positions = positionsFor(x, { p, name: 'embeddings.position_embeddings', patchSize: encoder.patchSize });
+    const session = await compile({ features, pooled, positions }, weightsFrom(checkpoint.entries));
     const out = await session.run({ pixel_values: pixelValues });
     expect(absoluteError(out.features, take(vector, 'last_hidden_state'))).toBeLessThan(1e-3);
     expect(absoluteError(out.pooled, take(vector, 'pooled65'))).toBeLessThan(1e-3);
-    expect(absoluteError(out.positions, take(positions, 'position_embeddings_224'))).toBeLessThan(1e-6);
+    expect(absoluteError(out.positions, take(table, 'position_embeddings_224'))).toBeLessThan(1e-6);
   });
 });

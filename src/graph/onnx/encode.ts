@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type Dim, dtypes, elements, type StoredTensor, termsOf, type Value } from '../../core/index.ts';
-import { type Node, show, type Tensor, type TensorType } from '../tensor.ts';
+import { type Node, type Site, show, type Tensor, type TensorType } from '../tensor.ts';
+import { nodesOf } from '../walk.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -18,8 +19,15 @@ import {
 /** ONNX operator set 21 (IR version 10) and ONNX Runtime's contrib operators, version 1. */
 export const opset = { irVersion: 10n, onnx: 21n, contrib: 1n } as const;
 
-/** What stands behind a parameter: a file (read where it lies), data, or `input`: fed at every run, as trained ones are. */
-export type Binding = StoredTensor | Value | 'input';
+/** Numbers in a file, read where they lie, or in memory. */
+type Data = StoredTensor | Value;
+/** int8 numbers and a scale for each entry of their first axis [out]: the weight is their product. */
+export interface Quantised {
+  readonly quantised: Data;
+  readonly scale: Data;
+}
+/** What stands behind a parameter: data, or `input`: fed at every run, as trained ones are. */
+export type Binding = Data | Quantised | 'input';
 export type Outputs = Readonly<Record<string, Tensor>>;
 
 export interface ModelInput extends TensorType {
@@ -30,13 +38,14 @@ export interface EncodedModel {
   readonly bytes: Uint8Array;
   readonly inputs: readonly ModelInput[];
   /** The stack of the line that wrote each node, by the node's name: ONNX Runtime's errors name nodes. */
-  readonly sites: ReadonlyMap<string, { readonly stack?: string }>;
+  readonly sites: ReadonlyMap<string, Site>;
 }
 
 /**
  * The graph behind `outputs` as a standard ONNX model. `bind` says what stands behind each parameter (default: an
  * input); a stored tensor of another dtype than the graph's is cast on the way in.
- * Throws TypeError where two different inputs share a name, or a symbol is no input's dimension.
+ * Throws TypeError where two different inputs, or an input and an output, share a name, or a symbol is no input's
+ * dimension.
  */
 export function encodeModel(outputs: Outputs, bind: (name: string) => Binding = () => 'input'): EncodedModel {
   const encoder = new Encoder(bind);
@@ -50,7 +59,7 @@ class Encoder {
   readonly #inputs = new Map<string, Tensor>();
   readonly #names = new Map<Tensor, string>();
   readonly #constants = new Map<string, string>();
-  readonly #sites = new Map<string, { stack?: string }>();
+  readonly #sites = new Map<string, Site>();
   readonly #used = new Set<string>();
 
   constructor(bind: (name: string) => Binding) {
@@ -59,7 +68,9 @@ class Encoder {
 
   encode(outputs: Outputs): EncodedModel {
     for (const name of Object.keys(outputs)) this.#used.add(name);
-    this.#declareInputs(Object.values(outputs));
+    const nodes = nodesOf(Object.values(outputs));
+    this.#declareInputs([...nodes.flatMap(({ encoded }) => encoded.operands), ...Object.values(outputs)]);
+    for (const node of nodes) this.#writeNode(node);
     const results: ValueInfoProto[] = [];
     for (const [name, tensor] of Object.entries(outputs)) {
       this.#emit({ opType: 'Identity', inputs: [this.#nameOf(tensor)], outputs: [name] });
@@ -85,10 +96,10 @@ class Encoder {
   }
 
   /** Inputs first: dimensions are read off them, wherever in the graph a symbol is needed. */
-  #declareInputs(roots: readonly Tensor[]): void {
-    for (const t of reachable(roots)) {
+  #declareInputs(operands: readonly (Tensor | undefined)[]): void {
+    for (const t of new Set(operands)) {
+      if (t?.source.kind !== 'input' && t?.source.kind !== 'parameter') continue;
       const { source } = t;
-      if (source.kind !== 'input' && source.kind !== 'parameter') continue;
       if (source.kind === 'parameter') {
         const binding = this.#bind(source.name);
         if (binding !== 'input') {
@@ -100,31 +111,19 @@ class Encoder {
       if (known && known !== t && show(known) !== show(t)) {
         throw new TypeError(`two inputs are called ${source.name}: ${show(known)} and ${show(t)}`);
       }
+      if (this.#used.has(source.name) && !known) {
+        throw new TypeError(`an output has the name of the input ${show(t)}; ONNX wants two names`);
+      }
       if (!known) this.#inputs.set(source.name, t);
       this.#names.set(t, source.name);
       this.#used.add(source.name);
     }
   }
 
-  /** The name of a tensor's value, after writing all nodes it needs. Iterative: graphs are deeper than the call stack. */
-  #nameOf(root: Tensor): string {
-    const stack = [root];
-    while (stack.length > 0) {
-      const t = stack.at(-1)!;
-      if (this.#names.has(t)) {
-        stack.pop();
-        continue;
-      }
-      if (t.source.kind !== 'node') {
-        this.#names.set(t, this.#leaf(t));
-        continue;
-      }
-      const { node } = t.source;
-      const pending = node.encoded.operands.filter((o): o is Tensor => o !== undefined && !this.#names.has(o));
-      if (pending.length > 0) stack.push(...pending);
-      else this.#writeNode(node);
-    }
-    return this.#names.get(root)!;
+  #nameOf(t: Tensor): string {
+    const name = this.#names.get(t) ?? this.#leaf(t);
+    this.#names.set(t, name);
+    return name;
   }
 
   #writeNode(node: Node): void {
@@ -139,7 +138,7 @@ class Encoder {
         name,
         opType,
         domain,
-        input: operands.map((o) => (o ? this.#names.get(o)! : '')),
+        input: operands.map((o) => (o ? this.#nameOf(o) : '')),
         output: node.outputs.map((o) => this.#names.get(o)!),
         attribute: Object.entries(attributes).flatMap(([key, v]) => (v === undefined ? [] : [attribute(key, v)])),
       }),
@@ -163,15 +162,28 @@ class Encoder {
     return name;
   }
 
-  #boundParameter(name: string, t: Tensor, binding: StoredTensor | Value): string {
-    if (elements(binding.shape) !== elements(t.shape.map(Number))) {
-      throw new TypeError(`${show(t)} is bound to a tensor of shape [${binding.shape.join(', ')}]`);
-    }
+  #boundParameter(name: string, t: Tensor, binding: Exclude<Binding, 'input'>): string {
     this.#used.add(name);
+    if (!('quantised' in binding)) return this.#data(name, t, binding);
+    const factors = [`${name}:int8`, `${name}:scale`] as const;
+    const perRow = t.shape.map((d, axis) => (axis === 0 ? d : 1));
+    const inputs = [
+      this.#data(factors[0], t, binding.quantised),
+      this.#data(factors[1], { ...t, shape: perRow }, binding.scale),
+    ];
+    this.#emit({ opType: 'Mul', inputs, outputs: [name] }); // folded when the session is made
+    return name;
+  }
+
+  /** Data as the value `name` of t's type. */
+  #data(name: string, t: Tensor, data: Data): string {
+    if (elements(data.shape) !== elements(t.shape.map(Number))) {
+      throw new TypeError(`${show(t)} is bound to a tensor of shape [${data.shape.join(', ')}]`);
+    }
     const shape = t.shape.map(Number); // a 0-d or reshaped tensor in the file is the same numbers
-    const stored = binding.dtype === t.dtype ? name : `${name}:stored`;
+    const stored = data.dtype === t.dtype ? name : `${name}:stored`;
     this.#initializers.push(
-      'file' in binding ? externalTensor(stored, { ...binding, shape }) : inlineTensor(stored, { ...binding, shape }),
+      'file' in data ? externalTensor(stored, { ...data, shape }) : inlineTensor(stored, { ...data, shape }),
     );
     if (stored === name) return name;
     this.#emit({
@@ -243,19 +255,6 @@ class Encoder {
       if (!this.#used.has(name)) return name;
     }
   }
-}
-
-/** Every tensor that `roots` depend on, in no particular order. */
-function reachable(roots: readonly Tensor[]): Set<Tensor> {
-  const seen = new Set<Tensor>();
-  const stack = [...roots];
-  while (stack.length > 0) {
-    const t = stack.pop()!;
-    if (seen.has(t)) continue;
-    seen.add(t);
-    if (t.source.kind === 'node') for (const o of t.source.node.encoded.operands) if (o) stack.push(o);
-  }
-  return seen;
 }
 
 function attribute(name: string, v: Node['encoded']['attributes'][string]): AttributeProto {

@@ -34,7 +34,7 @@ export const matMul: Op<Pair> = defineOp('MatMul', {
   vjp: (g, { inputs: [a, b] }) => [batchedProduct(g, b, { transB: true }), batchedProduct(a, g, { transA: true })],
 });
 
-/** y = α a⁽ᵀ⁾ b⁽ᵀ⁾, batched: the transposes cost nothing. A contrib operator; float32 only. */
+/** y = α a⁽ᵀ⁾ b⁽ᵀ⁾, batched: the transposes cost nothing. A contrib operator. */
 export const fusedMatMul: Op<Pair, Form> = defineOp('FusedMatMul', {
   domain: 'com.microsoft',
   infer,

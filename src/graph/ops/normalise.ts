@@ -1,7 +1,7 @@
 import { ShapeError } from '../../core/index.ts';
 import { defineMultiOp, defineOp, type MultiOp, type Op } from '../define-op.ts';
 import type { Tensor, TensorType } from '../tensor.ts';
-import { exp, mul, sub } from './elementwise.ts';
+import { add, exp, mul, reciprocal, sqrt, sub } from './elementwise.ts';
 import { reduceMean, reduceSum } from './reduce.ts';
 
 function along([x]: [x: Tensor], { axis }: { axis: number }): TensorType {
@@ -41,9 +41,10 @@ export const layerNormalization: MultiOp<
     return { output: { dtype: x.dtype, shape: x.shape }, mean: statistic, inverseDeviation: statistic };
   },
   // With x̂ = (x − mean)/σ and h = g ⊙ scale:  x̄ = (h − mean(h) − x̂ mean(h ⊙ x̂)) / σ,  scalē = Σ g ⊙ x̂,  biasē = Σ g
-  vjp: ({ output: g }, { inputs: [x, scale], outputs: { mean, inverseDeviation } }) => {
+  vjp: ({ output: g }, { inputs: [x, scale], outputs, attrs: { epsilon } }) => {
     if (!g) return [null, null, null];
     const last = { axes: [x.shape.length - 1], keepDims: true };
+    const { mean, inverseDeviation } = x.dtype === 'float32' ? outputs : statistics(x, epsilon);
     const rows = { axes: [...x.shape.keys()].slice(0, -1), keepDims: false };
     const normalised = mul(sub(x, mean), inverseDeviation);
     const h = mul(g, scale);
@@ -56,3 +57,12 @@ export const layerNormalization: MultiOp<
   },
   encode: (inputs, { epsilon }) => ({ operands: inputs, attributes: { axis: -1, epsilon: { float: epsilon } } }),
 });
+
+/** Mean and 1/σ over the last axis in x's own dtype, for gradients more precise than ONNX's float32 statistics. */
+function statistics(x: Tensor, epsilon: number): Record<'mean' | 'inverseDeviation', Tensor> {
+  const last = { axes: [x.shape.length - 1], keepDims: true };
+  const mean = reduceMean(x, last);
+  const centred = sub(x, mean);
+  const variance = reduceMean(mul(centred, centred), last);
+  return { mean, inverseDeviation: reciprocal(sqrt(add(variance, epsilon))) };
+}

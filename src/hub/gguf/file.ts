@@ -56,7 +56,9 @@ export class GgufFile {
     try {
       return dequantise(type, await readExactly(file, offset, byteLength));
     } catch (cause) {
-      throw new CheckpointError(`${this.path}: tensor ${name}: cannot be read`, { cause });
+      throw new CheckpointError(`${this.path}: tensor ${name}: ${cause instanceof Error ? cause.message : cause}`, {
+        cause,
+      });
     } finally {
       await file.close();
     }

@@ -25,8 +25,9 @@ export function llamaName(file: GgufFile, tensor: GgufTensor): string {
   const [, layer, part = ''] = /^blk\.(\d+)\.(.+)$/.exec(tensor.name) ?? [];
   const name =
     layer === undefined ? names[tensor.name] : blockNames[part] && `model.layers.${layer}.${blockNames[part]}`;
-  if (name === undefined)
+  if (name === undefined) {
     throw new CheckpointError(`${file.path}: tensor ${tensor.name} is not one of a plain Llama model`);
+  }
   return name;
 }
 

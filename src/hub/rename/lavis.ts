@@ -83,10 +83,11 @@ function rename(tensors: Tensors, renamer: Renamer): Record<string, Value> {
 /** EVA's attention has biases for queries and values only: q_bias, v_bias <-> qkv.bias = [q_bias, 0, v_bias]. */
 const joinBiases = (tensors: Tensors) =>
   replaceEntries(tensors, (name, tensor) => {
-    if (name.endsWith('.attn.v_bias')) return [];
-    if (!name.endsWith('.attn.q_bias')) return [[name, tensor]];
+    if (!/\.attn\.[qv]_bias$/.test(name)) return [[name, tensor]];
+    const queryBias = partner(tensors, name, 'q_bias');
     const valueBias = partner(tensors, name, 'v_bias');
-    return [[sibling(name, 'qkv.bias'), concatRows([tensor, zeros(tensor.dtype, tensor.shape), valueBias])]];
+    if (tensor !== queryBias) return []; // once for the pair
+    return [[sibling(name, 'qkv.bias'), concatRows([queryBias, zeros(tensor.dtype, tensor.shape), valueBias])]];
   });
 
 const splitBiases = (tensors: Tensors) =>
@@ -117,12 +118,13 @@ const splitInProjections = (tensors: Tensors) =>
 
 const joinInProjections = (tensors: Tensors) =>
   replaceEntries(tensors, (name, tensor) => {
-    const [, projection, kind] = /\.attn\.([qkv])_proj\.(weight|bias)$/.exec(name) ?? [];
-    if (projection === undefined) return [[name, tensor]];
-    if (projection !== 'q') return [];
+    const kind = /\.attn\.[qkv]_proj\.(weight|bias)$/.exec(name)?.[1];
+    if (kind === undefined) return [[name, tensor]];
+    const query = partner(tensors, name, `q_proj.${kind}`);
     const key = partner(tensors, name, `k_proj.${kind}`);
     const valueProjection = partner(tensors, name, `v_proj.${kind}`);
-    return [[sibling(name, `in_proj_${kind}`), concatRows([tensor, key, valueProjection])]];
+    if (tensor !== query) return []; // once for the three
+    return [[sibling(name, `in_proj_${kind}`), concatRows([query, key, valueProjection])]];
   });
 
 /** Another tensor of the attention that `name` belongs to. */

@@ -46,6 +46,7 @@ describe('LAVIS names', () => {
     const one = floats([1], [1]);
     expect(() => fromLavis({ 'Qformer.bert.pooler.dense.bias': one })).toThrow(/Qformer\.bert\.pooler\.dense\.bias/);
     expect(() => fromLavis({ 'visual_encoder.blocks.0.attn.q_bias': one })).toThrow(/attn\.v_bias is missing/);
+    expect(() => fromLavis({ 'visual_encoder.blocks.0.attn.v_bias': one })).toThrow(/attn\.q_bias is missing/);
     const bias = { 'vision_model.encoder.layers.0.self_attn.qkv.bias': floats([3], [1, 1, 1]) };
     expect(() => toLavis(bias)).toThrow(/the keys have a bias/);
   });

@@ -1,21 +1,16 @@
 import type { Tensor } from '../../graph/index.ts';
 import { dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
-import { embedPatches, embedSequence, patchGrid, preNormLayer } from '../vit/index.ts';
+import { embedImage, preNormLayer, tokenCount } from '../vit/index.ts';
 import type { ClipConfig } from './config.ts';
 
-/** Patches (no bias), class token and positions: [B, 1 + h·w, D]. Positions are interpolated to any other image size. */
 function embeddings(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
   const { hidden_size: width, patch_size: patch } = c;
-  const weight = p.at('patch_embedding').tensor('weight', [width, c.num_channels, patch, patch]);
-  return embedSequence(
-    {
-      patches: embedPatches(pixelValues, weight),
-      grid: patchGrid(pixelValues, patch),
-      classToken: p.tensor('class_embedding', [width]),
-      positions: p.at('position_embedding').tensor('weight', [1 + (c.image_size / patch) ** 2, width]),
-    },
-    { alignCorners: c.position_align_corners },
-  );
+  const tables = {
+    weight: p.at('patch_embedding').tensor('weight', [width, c.num_channels, patch, patch]), // it has no bias
+    classToken: p.tensor('class_embedding', [width]),
+    positions: p.at('position_embedding').tensor('weight', [tokenCount(c), width]),
+  };
+  return embedImage(pixelValues, tables, { alignCorners: c.position_align_corners });
 }
 
 function selfAttention(p: Params, x: Tensor, c: ClipConfig): Tensor {

@@ -1,23 +1,18 @@
 import { add, mul, split, type Tensor } from '../../graph/index.ts';
 import { activations, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
-import { embedPatches, embedSequence, patchGrid } from '../vit/index.ts';
+import { embedImage, tokenCount } from '../vit/index.ts';
 import type { Dinov2Config } from './config.ts';
 
-/** Patches, class token and positions: [B, 1 + h·w, D]. Positions are interpolated to any other image size. */
 function embeddings(p: Params, pixelValues: Tensor, c: Dinov2Config): Tensor {
   const { hidden_size: width, patch_size: patch } = c;
   // Only masked pre-training reads it, but it is in every checkpoint: asking declares it.
   if (c.use_mask_token) p.tensor('mask_token', [1, width]);
   const projection = p.at('patch_embeddings', 'projection');
-  return embedSequence({
-    patches: embedPatches(
-      pixelValues,
-      projection.tensor('weight', [width, c.num_channels, patch, patch]),
-      projection.tensor('bias', [width]),
-    ),
-    grid: patchGrid(pixelValues, patch),
+  return embedImage(pixelValues, {
+    weight: projection.tensor('weight', [width, c.num_channels, patch, patch]),
+    bias: projection.tensor('bias', [width]),
     classToken: p.tensor('cls_token', [1, 1, width]),
-    positions: p.tensor('position_embeddings', [1, 1 + (c.image_size / patch) ** 2, width]),
+    positions: p.tensor('position_embeddings', [1, tokenCount(c), width]),
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Dim, DType } from '../../core/index.ts';
-import { cast, concat, expand, mul, numbers, reshape, sub, type Tensor } from '../../graph/index.ts';
+import { cast, concat, expand, lessOrEqual, mul, numbers, reshape, sub, type Tensor } from '../../graph/index.ts';
+import { range } from '../decoder/index.ts';
 
 /**
  * What each part of the Q-Former's sequence may see, as blocks of a mask: the paper's figure 2 (right). A row attends
@@ -21,11 +22,10 @@ export interface TextVisibility {
 /** attentionMask int64 [B, T] as the two ways in which text sees text. */
 export function textVisibility(attentionMask: Tensor, dtype: DType): TextVisibility {
   const [batch, length] = attentionMask.shape as [Dim, Dim];
-  if (typeof length !== 'number') throw new TypeError('text must have a fixed length where it is masked causally');
-  const triangle = Array.from({ length: length * length }, (_, i) => (i % length <= Math.floor(i / length) ? 1 : 0));
+  const along = (shape: Dim[]) => reshape(range(length), { shape });
   return {
     padding: reshape(cast(attentionMask, { to: dtype }), { shape: [batch, 1, length] }),
-    causal: numbers(triangle, dtype, [1, length, length]),
+    causal: cast(lessOrEqual(along([1, 1, length]), along([1, length, 1])), { to: dtype }),
   };
 }
 

@@ -11,6 +11,7 @@ import {
   type Params,
   splitHeads,
 } from '../../nn/index.ts';
+import type { LayerCache } from '../contracts.ts';
 import type { QFormerConfig } from './config.ts';
 
 /** The hidden states of the two parts of the sequence: queries [B, Q, D] and text [B, T, D]; either may be absent. */
@@ -19,8 +20,13 @@ export interface Hidden {
   readonly text?: Tensor | undefined;
 }
 
+/** The hidden states after a pass, and the keys and values of its positions, by layer: what later text can see of them. */
+export interface Pass extends Hidden {
+  readonly cache: readonly LayerCache[];
+}
+
 /** An image's cross-attention keys and values, [B, H, P, d], by layer; undefined where a layer has no cross-attention. */
-export type ImageMemory = readonly ({ key: Tensor; value: Tensor } | undefined)[];
+export type ImageMemory = readonly (LayerCache | undefined)[];
 
 /** What a pass depends on besides its inputs. */
 export interface QFormerContext {
@@ -72,19 +78,29 @@ export function embedQueries(p: Params, queryTokens: Tensor, batch: Dim, { confi
   return dropout ? dropout(repeated) : repeated;
 }
 
-/**
- * Word plus position embeddings of inputIds int64 [B, T], normalised; positions start at 0 whatever the queries.
- * `embeddings` is where the tables are: beside the Q-Former in BLIP-2, inside it in InstructBLIP.
- */
-export function embedText(
-  p: Params,
-  inputIds: Tensor,
-  { embeddings, config, dropout }: QFormerContext & { embeddings: Params },
-): Tensor {
-  const width = config.hidden_size;
-  const words = embedding(embeddings.at('word_embeddings'), inputIds, { entries: config.vocab_size, width });
-  const positions = embeddings.at('position_embeddings').tensor('weight', [config.max_position_embeddings, width]);
-  const x = add(words, slice(positions, { axis: 0, end: inputIds.shape[1]! }));
+/** Where the tables of the text's embeddings are: beside the Q-Former in BLIP-2, inside it in InstructBLIP. */
+export interface TextContext extends QFormerContext {
+  readonly embeddings: Params;
+}
+
+/** Word plus position embeddings of inputIds int64 [B, T], normalised; positions count from 0 whatever the queries. */
+export function embedText(p: Params, inputIds: Tensor, c: TextContext): Tensor {
+  const positions = slice(positionTable(c), { axis: 0, end: inputIds.shape[1]! });
+  return normaliseText(p, add(embedWords(inputIds, c), positions), c);
+}
+
+/** inputIds int64 [B, T] -> [B, T, D]. */
+export const embedWords = (inputIds: Tensor, { embeddings, config }: TextContext): Tensor =>
+  embedding(embeddings.at('word_embeddings'), inputIds, { entries: config.vocab_size, width: config.hidden_size });
+
+/** Word embeddings [B, T, D] at positions int64 [B, T], normalised: {@link embedText} from the middle of a text. */
+export const placeWords = (p: Params, words: Tensor, { positionIds, ...c }: TextContext & { positionIds: Tensor }) =>
+  normaliseText(p, add(words, gather(positionTable(c), positionIds)), c);
+
+const positionTable = ({ embeddings, config }: TextContext): Tensor =>
+  embeddings.at('position_embeddings').tensor('weight', [config.max_position_embeddings, config.hidden_size]);
+
+function normaliseText(p: Params, x: Tensor, { config, dropout }: QFormerContext): Tensor {
   const normalised = layerNorm(p.at('layernorm'), x, config.layer_norm_eps);
   return dropout ? dropout(normalised) : normalised;
 }
@@ -95,14 +111,24 @@ function addNorm(p: Params, x: Tensor, y: Tensor, { config, dropout }: QFormerCo
   return layerNorm(p.at('LayerNorm'), add(x, dropout ? dropout(projected) : projected), config.layer_norm_eps);
 }
 
-function selfAttention(p: Params, x: Tensor, mask: Tensor | undefined, c: QFormerContext): Tensor {
-  const { hidden_size: width, num_attention_heads: heads } = c.config;
-  const project = (name: string) => splitHeads(linear(p.at('attention', name), x, width), heads);
-  const y = attendHeads({ q: project('query'), k: project('key'), v: project('value'), mask, dropout: c.dropout });
-  return addNorm(p.at('output'), x, mergeHeads(y), c);
+/** What one layer is given besides its input. */
+interface LayerContext {
+  mask?: Tensor | undefined;
+  image?: LayerCache | undefined;
+  /** Keys and values of earlier positions, which these see too. */
+  past?: LayerCache | undefined;
 }
 
-function crossAttention(p: Params, x: Tensor, image: { key: Tensor; value: Tensor }, c: QFormerContext): Tensor {
+function selfAttention(p: Params, x: Tensor, { mask, past }: LayerContext, c: QFormerContext): [Tensor, LayerCache] {
+  const { hidden_size: width, num_attention_heads: heads } = c.config;
+  const project = (name: string) => splitHeads(linear(p.at('attention', name), x, width), heads);
+  const own: LayerCache = { key: project('key'), value: project('value') };
+  const seen = (part: keyof LayerCache) => (past ? concat([past[part], own[part]], { axis: 2 }) : own[part]);
+  const y = attendHeads({ q: project('query'), k: seen('key'), v: seen('value'), mask, dropout: c.dropout });
+  return [addNorm(p.at('output'), x, mergeHeads(y), c), own];
+}
+
+function crossAttention(p: Params, x: Tensor, image: LayerCache, c: QFormerContext): Tensor {
   const { hidden_size: width, num_attention_heads: heads } = c.config;
   const q = splitHeads(linear(p.at('attention', 'query'), x, width), heads);
   const y = attendHeads({ q, k: image.key, v: image.value, dropout: c.dropout });
@@ -115,44 +141,54 @@ function feedForward(up: Params, down: Params, x: Tensor, c: QFormerContext): Te
 }
 
 /** Both parts in one sequence, and back. */
-function together({ queries, text }: Hidden, f: (x: Tensor) => Tensor): Hidden {
-  if (!queries || !text) return queries ? { queries: f(queries) } : { text: f(text!) };
-  const sizes = [queries.shape[1]!, text.shape[1]!];
-  const [q, t] = split(f(concat([queries, text], { axis: 1 })), { axis: 1, sizes });
-  return { queries: q, text: t };
+function together(
+  { queries, text }: Hidden,
+  attend: (x: Tensor) => [Tensor, LayerCache],
+): { attended: Hidden; own: LayerCache } {
+  const parts = [queries, text].filter((part) => part !== undefined);
+  const [y, own] = attend(parts.length === 1 ? parts[0]! : concat(parts, { axis: 1 }));
+  if (!queries || !text) return { attended: queries ? { queries: y } : { text: y }, own };
+  const [q, t] = split(y, { axis: 1, sizes: [queries.shape[1]!, text.shape[1]!] });
+  return { attended: { queries: q, text: t }, own };
 }
 
 /**
  * One Q-Former block (§3.1, figure 2). Self-attention is shared; only the queries see the image; each part keeps a
  * feed-forward network of its own.
  */
-function layer(
-  p: Params,
-  x: Hidden,
-  at: { mask?: Tensor | undefined; image?: ImageMemory[number] },
-  c: QFormerContext,
-): Hidden {
-  const attended = together(x, (sequence) => selfAttention(p.at('attention'), sequence, at.mask, c));
+function layer(p: Params, x: Hidden, at: LayerContext, c: QFormerContext): [Hidden, LayerCache] {
+  const { attended, own } = together(x, (sequence) => selfAttention(p.at('attention'), sequence, at, c));
   let { queries } = attended;
   if (queries && at.image) queries = crossAttention(p.at('crossattention'), queries, at.image, c);
-  return {
+  const hidden = {
     queries: queries && feedForward(p.at('intermediate_query'), p.at('output_query'), queries, c),
     text: attended.text && feedForward(p.at('intermediate'), p.at('output'), attended.text, c),
   };
+  return [hidden, own];
 }
 
 /**
  * The Q-Former over embedded queries and text (§3.1): the last hidden states of both. `mask` is one of ./masks;
- * without it all of a single part is visible. `image` may be left out where there are no queries.
+ * without it all of a single part is visible. `image` may be left out where there are no queries. `past` is the cache of
+ * the positions before these, which the mask's columns begin with.
  */
 export function qFormer(
   p: Params,
   x: Hidden,
-  { mask, image, ...context }: QFormerContext & { mask?: Tensor | undefined; image?: ImageMemory | undefined },
-): Hidden {
+  {
+    mask,
+    image,
+    past,
+    ...context
+  }: QFormerContext & { mask?: Tensor; image?: ImageMemory; past?: readonly LayerCache[] },
+): Pass {
   let hidden = x;
+  const cache: LayerCache[] = [];
   for (let i = 0; i < context.config.num_hidden_layers; i++) {
-    hidden = layer(p.at('encoder', 'layer', i), hidden, { mask, image: image?.[i] }, context);
+    const at: LayerContext = { mask, image: image?.[i], past: past?.[i] };
+    const [next, own] = layer(p.at('encoder', 'layer', i), hidden, at, context);
+    hidden = next;
+    cache.push(own);
   }
-  return hidden;
+  return { ...hidden, cache };
 }

@@ -6,10 +6,10 @@ import { describeVision } from './vision-config.ts';
 export { parseVitConfig, type VitConfig } from './config.ts';
 export { preNormLayer } from './layer.ts';
 export { vit, vitHiddenStates } from './model.ts';
-export { embedPatches, embedSequence, type Grid, patchGrid } from './patches.ts';
-export { type Pooling, poolPatches } from './pool.ts';
+export { embedImage, type Grid, patchGrid } from './patches.ts';
+export { poolPatches } from './pool.ts';
 export { type Interpolation, interpolatePositions } from './positions.ts';
-export { describeVision, parseVisionConfig, type VisionConfig, visionFields } from './vision-config.ts';
+export { describeVision, parseVisionConfig, tokenCount, type VisionConfig, visionFields } from './vision-config.ts';
 
 export const vitFamily: ImageEncoderFamily<VitConfig> = {
   parseConfig: parseVitConfig,

@@ -2,21 +2,17 @@ import { split, type Tensor } from '../../graph/index.ts';
 import { dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
 import type { VitConfig } from './config.ts';
 import { preNormLayer } from './layer.ts';
-import { embedPatches, embedSequence, patchGrid } from './patches.ts';
+import { embedImage } from './patches.ts';
+import { tokenCount } from './vision-config.ts';
 
-/** Patches, class token and positions: [B, 1 + h·w, D]. Positions are interpolated to any other image size. */
 function embeddings(p: Params, pixelValues: Tensor, c: VitConfig): Tensor {
   const { hidden_size: width, patch_size: patch } = c;
   const projection = p.at('patch_embedding');
-  return embedSequence({
-    patches: embedPatches(
-      pixelValues,
-      projection.tensor('weight', [width, c.num_channels, patch, patch]),
-      projection.tensor('bias', [width]),
-    ),
-    grid: patchGrid(pixelValues, patch),
+  return embedImage(pixelValues, {
+    weight: projection.tensor('weight', [width, c.num_channels, patch, patch]),
+    bias: projection.tensor('bias', [width]),
     classToken: p.tensor('class_embedding', [1, 1, width]),
-    positions: p.tensor('position_embedding', [1, 1 + (c.image_size / patch) ** 2, width]),
+    positions: p.tensor('position_embedding', [1, tokenCount(c), width]),
   });
 }
 

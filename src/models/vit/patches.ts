@@ -20,7 +20,7 @@ export function patchGrid(pixelValues: Tensor, patchSize: number): Grid {
  * The convolution whose stride is its kernel: weight [D, C, p, p] on pixelValues [B, C, H, W] gives [B, h·w, D], the
  * patches row by row. Patches do not overlap, so it is one linear layer on their pixels.
  */
-export function embedPatches(pixelValues: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+function embedPatches(pixelValues: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
   const [width, channels, patchSize] = weight.shape.map((d) => fixed(d, "a patch embedding's dimension"));
   const [rows, columns] = patchGrid(pixelValues, patchSize!);
   const batch = pixelValues.shape[0]!;
@@ -34,19 +34,27 @@ export function embedPatches(pixelValues: Tensor, weight: Tensor, bias?: Tensor)
   );
 }
 
-export interface Sequence {
-  /** [B, h·w, D] */
-  patches: Tensor;
-  grid: Grid;
-  /** The class token, any shape of D elements. */
+/** What an image's tokens are made of. */
+interface ImageEmbeddings {
+  /** The patches' convolution: weight [D, C, p, p] and bias [D]. */
+  weight: Tensor;
+  bias?: Tensor;
+  /** D elements, in any shape. */
   classToken: Tensor;
-  /** The position table [1 + s·s, D], class token first, learned on a square grid; any shape of as many elements. */
+  /** Of the class token and a square grid, row by row: [.., 1 + s·s, D]. */
   positions: Tensor;
 }
 
-/** The class token before the patches, positions added: [B, 1 + h·w, D]. */
-export function embedSequence({ patches, grid, classToken, positions }: Sequence, options?: Interpolation): Tensor {
-  const [batch, , width] = patches.shape;
-  const token = expand(reshape(classToken, { shape: [1, 1, width!] }), { shape: [batch!, 1, width!] });
-  return add(concat([token, patches], { axis: 1 }), interpolatePositions(positions, grid, options));
+/**
+ * The class token, then the patches of pixelValues [B, C, H, W], with their positions: [B, 1 + h·w, D]. Positions are
+ * interpolated where the image's grid is not the table's.
+ */
+export function embedImage(pixelValues: Tensor, e: ImageEmbeddings, options?: Interpolation): Tensor {
+  const [width, , patchSize] = e.weight.shape;
+  const patches = embedPatches(pixelValues, e.weight, e.bias);
+  const classToken = expand(reshape(e.classToken, { shape: [1, 1, width!] }), {
+    shape: [pixelValues.shape[0]!, 1, width!],
+  });
+  const grid = patchGrid(pixelValues, fixed(patchSize, 'the patch size'));
+  return add(concat([classToken, patches], { axis: 1 }), interpolatePositions(e.positions, grid, options));
 }

@@ -2,7 +2,7 @@ import { ShapeError } from '../../core/index.ts';
 import { concat, fixed, reduceMean, reshape, slice, type Tensor } from '../../graph/index.ts';
 import type { Grid } from './patches.ts';
 
-export interface Pooling {
+interface Pooling {
   /** Patches along each side of the square that becomes one. */
   factor: number;
   /** The patches' grid; a square by default. */

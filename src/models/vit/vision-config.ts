@@ -42,6 +42,9 @@ function checkMultiple(c: VisionConfig, field: 'hidden_size' | 'image_size', of:
   }
 }
 
+/** Image tokens at the configured size: the class token and the patches. */
+export const tokenCount = (c: VisionConfig): number => 1 + (c.image_size / c.patch_size) ** 2;
+
 /** What a caller has to know about an encoder's output and input. */
 export const describeVision = (c: VisionConfig) => ({
   width: c.hidden_size,

@@ -1,0 +1,59 @@
+import type { Tensor } from '../graph/index.ts';
+import {
+  bidirectional,
+  embedQueries,
+  embedText,
+  grid,
+  type ImageMemory,
+  type Pass,
+  type QFormerContext,
+  qFormer,
+  textVisibility,
+} from '../models/index.ts';
+import type { Params } from '../nn/index.ts';
+import type { Blip2Config } from './config.ts';
+
+/** The passes of the Q-Former that models are used by, each one of stage 1's masks (§3.2) on what it is given. */
+
+/** Tokenised texts: int64 [B, T] both; 1 = keep, 0 = padding on the right. */
+export interface Text {
+  readonly inputIds: Tensor;
+  readonly attentionMask: Tensor;
+}
+
+const contextOf = ({ qformer_config: config }: Blip2Config): QFormerContext => ({ config });
+
+const queryTokens = (p: Params, c: Blip2Config): Tensor =>
+  p.tensor('query_tokens', [1, c.num_query_tokens, c.qformer_config.hidden_size]);
+
+/** The queries on an image alone: their states [B, Q, D], and the keys and values that later text can see. */
+export function readImage(p: Params, image: ImageMemory, c: Blip2Config): { queries: Tensor; cache: Pass['cache'] } {
+  const context = contextOf(c);
+  const root = p.at('qformer');
+  const batch = image[0]!.key.shape[0]!;
+  const pass = qFormer(root, { queries: embedQueries(root, queryTokens(p, c), batch, context) }, { ...context, image });
+  return { queries: pass.queries!, cache: pass.cache };
+}
+
+/** Text alone, as ITC sees it: its states [B, T, D]. */
+export function readText(p: Params, { inputIds, attentionMask }: Text, c: Blip2Config): Tensor {
+  const context = contextOf(c);
+  const root = p.at('qformer');
+  const [batch, length] = inputIds.shape;
+  const { padding } = textVisibility(attentionMask, p.dtype);
+  const mask = grid(batch!, [{ length: length! }], [[padding]], p.dtype);
+  const text = embedText(root, inputIds, { ...context, embeddings: p.at('embeddings') });
+  return qFormer(root, { text }, { ...context, mask }).text!;
+}
+
+/** The queries on pairs of an image and a text that see each other, as in ITM: their states [B, Q, D]. */
+export function readPair(p: Params, { image, ...text }: Text & { image: ImageMemory }, c: Blip2Config): Tensor {
+  const context = contextOf(c);
+  const root = p.at('qformer');
+  const parts = {
+    queries: embedQueries(root, queryTokens(p, c), text.inputIds.shape[0]!, context),
+    text: embedText(root, text.inputIds, { ...context, embeddings: p.at('embeddings') }),
+  };
+  const mask = bidirectional({ queries: c.num_query_tokens, text: textVisibility(text.attentionMask, p.dtype) });
+  return qFormer(root, parts, { ...context, mask, image }).queries!;
+}

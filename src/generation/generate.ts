@@ -1,0 +1,25 @@
+import { beamSearch } from './beam.ts';
+import { type GenerationOptions, resolveOptions } from './options.ts';
+import { streamTokens } from './sample.ts';
+import type { StepModel } from './step.ts';
+import type { FinishReason, Generated } from './stopping.ts';
+
+/** Writes `numReturnSequences` sequences for every prompt of a batch, best first. Throws as {@link streamTokens} does. */
+export async function generate<P>(
+  model: StepModel<P>,
+  prompt: P,
+  options: GenerationOptions = {},
+): Promise<Generated[][]> {
+  const resolved = resolveOptions(options);
+  if (resolved.numBeams > 1) return beamSearch(model, prompt, resolved);
+  const rows: { tokens: number[]; finish: FinishReason; score: number }[] = [];
+  for await (const { row, token, logProbability, finish } of streamTokens(model, prompt, options)) {
+    if (row === rows.length) rows.push({ tokens: [], finish: 'length', score: 0 });
+    rows[row]!.tokens.push(token);
+    rows[row]!.score += logProbability;
+    if (finish) rows[row]!.finish = finish;
+  }
+  for (const row of rows) row.score /= row.tokens.length ** resolved.lengthPenalty;
+  const copies = resolved.numReturnSequences;
+  return Array.from({ length: rows.length / copies }, (_, b) => rows.slice(b * copies, (b + 1) * copies));
+}

@@ -1,0 +1,84 @@
+import type { Value } from '../core/index.ts';
+import { type ResolveOptions, resolveModel } from '../hub/index.ts';
+import type { SessionOptions } from '../runtime/index.ts';
+import { type AnswerOptions, answer } from './answer.ts';
+import { bundledModels } from './bundled.ts';
+import { type CaptionOptions, caption } from './caption.ts';
+import { checkWeights } from './check-weights.ts';
+import { type Embeddings, type EmbedInputs, embed } from './embed.ts';
+import { declareParameters } from './graphs.ts';
+import type { ImageInput, Images } from './images.ts';
+import { type Match, type MatchOptions, match } from './match.ts';
+import { type ModelFiles, openModel } from './model-files.ts';
+import { Sessions } from './sessions.ts';
+import { type TraceInputs, trace } from './trace.ts';
+import type { Written } from './write.ts';
+
+export interface LoadOptions extends Pick<SessionOptions, 'device' | 'threads'>, Omit<ResolveOptions, 'settings'> {}
+
+/** What a model can be used for. */
+export type Use = 'caption' | 'answer' | 'match' | 'embed';
+
+/** A BLIP-2 model, ready to use. Its graphs are compiled when they are first needed. */
+export class Blip2 {
+  readonly files: ModelFiles;
+  readonly #sessions: Sessions;
+
+  private constructor(files: ModelFiles, options: SessionOptions) {
+    this.files = files;
+    this.#sessions = new Sessions(files, options);
+  }
+
+  /**
+   * Loads a model that comes with the package (`pocket`), a folder that training wrote or transformers loads, or what
+   * the hub has under `owner/name[@revision]`. Throws UsageError for a name that is none of these, ConfigError and
+   * CheckpointError naming the file and the field or tensor that is wrong, NetworkError, and the signal's reason.
+   */
+  static async fromPretrained(model: string, { device, threads, ...fetching }: LoadOptions = {}): Promise<Blip2> {
+    const folder = (await bundledModels()).get(model) ?? (await resolveModel(model, fetching));
+    const files = await openModel(folder);
+    checkWeights(files.checkpoint, declareParameters(files));
+    return new Blip2(files, { ...(device && { device }), ...(threads && { threads }) });
+  }
+
+  /** What this model has been trained for. */
+  get uses(): readonly Use[] {
+    const { heads, language } = this.files;
+    return [
+      ...(heads.writing || language ? (['caption'] as const) : []),
+      ...(language ? (['answer'] as const) : []),
+      ...(heads.retrieval ? (['match'] as const) : []),
+      'embed',
+    ];
+  }
+
+  /** One caption for each image, written together: give as many as fit in memory. */
+  caption(images: Images, options?: CaptionOptions): Promise<Written[]> {
+    return caption(this.#sessions, images, options);
+  }
+
+  /** The answer to a question about an image; the model must be one of stage 2. */
+  answer(image: ImageInput | Value<'float32'>, question: string, options?: AnswerOptions): Promise<Written> {
+    return answer(this.#sessions, image, question, options);
+  }
+
+  /** How well each text fits an image. */
+  match(image: ImageInput | Value<'float32'>, texts: readonly string[], options?: MatchOptions): Promise<Match[]> {
+    return match(this.#sessions, image, texts, options);
+  }
+
+  /** Features of images, of texts, and of pairs of both. */
+  embed(inputs: EmbedInputs): Promise<Embeddings> {
+    return embed(this.#sessions, inputs);
+  }
+
+  /** The named intermediate tensors of one run, to be held against another implementation's. */
+  trace(inputs: TraceInputs): Promise<Record<string, Value>> {
+    return trace(this.#sessions, inputs);
+  }
+
+  /** Frees the compiled graphs; the model can be used again, and then compiles them anew. */
+  release(): Promise<void> {
+    return this.#sessions.release();
+  }
+}

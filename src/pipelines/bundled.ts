@@ -1,0 +1,12 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** `models/` stands beside the sources and beside what is built from them. */
+const folder = fileURLToPath(new URL('../../models/', import.meta.url));
+
+/** The models that come with the package: their folders by name. */
+export async function bundledModels(): Promise<ReadonlyMap<string, string>> {
+  const found = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return new Map(found.filter((each) => each.isDirectory()).map(({ name }) => [name, join(folder, name)]));
+}

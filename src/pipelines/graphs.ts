@@ -1,0 +1,116 @@
+import {
+  captionWriter,
+  matchLogitsByQuery,
+  projectImage,
+  projectTokens,
+  readImage,
+  readPair,
+  readText,
+} from '../blip2/index.ts';
+import { cacheOutputs } from '../generation/index.ts';
+import { concat, input, reduceMean, type Tensor } from '../graph/index.ts';
+import { gatherMemory, imageMemory, type LanguageModel, poolPatches } from '../models/index.ts';
+import { linear, Params } from '../nn/index.ts';
+import type { ModelFiles } from './model-files.ts';
+
+/** The graphs that a model is used by. Inputs and outputs have the names that `blip2 trace` and LAVIS give them. */
+
+/** What the graphs depend on. */
+export type Parts = Pick<ModelFiles, 'config' | 'encoder' | 'heads' | 'language'>;
+
+export type Graph<O extends string = string> = Readonly<Record<O, Tensor>>;
+
+/** pixel_values [batch, 3, H, W] -> the encoder's output, and what the Q-Former reads of it: [batch, P, Dv]. */
+export function visionGraph(
+  p: Params,
+  { encoder, config }: Parts,
+  { height, width }: { height: number; width: number },
+): Graph<'last_hidden_state' | 'image_embeds'> {
+  const pixelValues = input('pixel_values', 'float32', ['batch', 3, height, width]);
+  const states = encoder.encode(p.at('vision_model'), pixelValues);
+  const { image_feature_pooling: factor } = config;
+  const grid = [height / encoder.patchSize, width / encoder.patchSize] as const;
+  return { last_hidden_state: states, image_embeds: factor === 1 ? states : poolPatches(states, { factor, grid }) };
+}
+
+/**
+ * image_embeds [batch, P, Dv] -> the queries [batch, Q, D], and what the model's heads make of them: in the shared space
+ * [batch, Q, E], as soft prompts [batch, Q, width of the language model], as the beginning of a caption's cache.
+ */
+export function queriesGraph(p: Params, { config, encoder, heads, language }: Parts): Graph {
+  const imageEmbeds = input('image_embeds', 'float32', ['batch', 'patches', encoder.width]);
+  const { queries, cache } = readImage(p, imageMemory(p.at('qformer'), imageEmbeds, context(config)), config);
+  return {
+    queries,
+    ...(heads.retrieval && { image_embeds_proj: projectImage(p, queries, config.image_text_hidden_size) }),
+    ...(language && { language_projection: linear(p.at('language_projection'), queries, language.lm.width) }),
+    ...(heads.writing && cacheOutputs(cache)),
+  };
+}
+
+/** Tokenised texts -> the states of their tokens [texts, tokens, D], and these in the shared space. */
+export function textsGraph(p: Params, { config }: Parts): Graph<'text_embeds' | 'text_embeds_proj'> {
+  const states = readText(p, textInputs(), config);
+  return { text_embeds: states, text_embeds_proj: projectTokens(p, states, config.image_text_hidden_size) };
+}
+
+/**
+ * Pairs of text n and image `image_rows[n]` -> the queries on both [texts, Q, D], and logits of "no match, match": of
+ * every query and averaged.
+ */
+export function pairsGraph(
+  p: Params,
+  { config, encoder }: Parts,
+): Graph<'multimodal_embeds' | 'itm_logits_per_query' | 'itm_logits'> {
+  const imageEmbeds = input('image_embeds', 'float32', ['images', 'patches', encoder.width]);
+  const memory = imageMemory(p.at('qformer'), imageEmbeds, context(config)); // once an image
+  const image = gatherMemory(memory, input('image_rows', 'int64', ['texts']));
+  const queries = readPair(p, { ...textInputs(), image }, config);
+  const perQuery = matchLogitsByQuery(p, queries);
+  return {
+    multimodal_embeds: queries,
+    itm_logits_per_query: perQuery,
+    itm_logits: reduceMean(perQuery, { axes: [1], keepDims: false }),
+  };
+}
+
+/**
+ * Soft prompts and ids -> the logits of every position: of the prompt itself [batch, Q + T, V], or, of an
+ * encoder-decoder, of `decoder_input_ids` [batch, decoded, V].
+ */
+export function logitsGraph(p: Params, lm: LanguageModel): Graph<'logits'> {
+  const prompts = input('language_projection', 'float32', ['batch', 'queries', lm.width]);
+  const text = lm.embed(p, input('input_ids', 'int64', ['batch', 'tokens']));
+  const inputsEmbeds = concat([prompts, text], { axis: 1 });
+  const attentionMask = input('attention_mask', 'int64', ['batch', inputsEmbeds.shape[1]!]);
+  if (lm.kind === 'decoder') return { logits: lm.head(p, lm.decode(p, { inputsEmbeds, attentionMask }).hidden) };
+  const memory = lm.memory(p, lm.encode(p, { inputsEmbeds, attentionMask }));
+  const decoded = lm.decode(p, {
+    inputsEmbeds: lm.embed(p, input('decoder_input_ids', 'int64', ['batch', 'decoded'])),
+    attentionMask: input('decoder_attention_mask', 'int64', ['batch', 'decoded']),
+    memory,
+    memoryMask: attentionMask,
+  });
+  return { logits: lm.head(p, decoded.hidden) };
+}
+
+/** Every parameter that a model of these files has, by name. */
+export function declareParameters(files: Parts): ReadonlyMap<string, Tensor> {
+  const p = new Params();
+  visionGraph(p, files, { height: files.encoder.imageSize, width: files.encoder.imageSize });
+  queriesGraph(p, files);
+  if (files.heads.retrieval) {
+    textsGraph(p, files);
+    pairsGraph(p, files);
+  }
+  if (files.heads.writing) logitsGraph(p, captionWriter(files.config));
+  if (files.language) logitsGraph(p.at('language_model'), files.language.lm);
+  return p.declared;
+}
+
+const context = ({ qformer_config }: Parts['config']) => ({ config: qformer_config });
+
+const textInputs = () => ({
+  inputIds: input('input_ids', 'int64', ['texts', 'tokens']),
+  attentionMask: input('attention_mask', 'int64', ['texts', 'tokens']),
+});

@@ -1,0 +1,10 @@
+export { type AnswerOptions, questionPrompt } from './answer.ts';
+export { Blip2, type LoadOptions, type Use } from './blip2.ts';
+export { bundledModels } from './bundled.ts';
+export type { CaptionOptions } from './caption.ts';
+export type { Embeddings, EmbedInputs } from './embed.ts';
+export type { ImageInput, Images } from './images.ts';
+export type { Match, MatchOptions } from './match.ts';
+export type { ModelFiles } from './model-files.ts';
+export type { TraceInputs } from './trace.ts';
+export type { WritingOptions, Written } from './write.ts';

@@ -1,0 +1,117 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
+import { ConfigError } from '../core/index.ts';
+import { Checkpoint } from '../hub/index.ts';
+import { type ImageProcessor, readImageProcessor } from '../image/index.ts';
+import { type ImageEncoder, imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
+import { checkVocabulary, readTokenizer, type Tokenizer } from '../text/index.ts';
+
+/** A language model that stage 2 connects, with what it is written to and read with. */
+export interface ConnectedLanguageModel {
+  readonly lm: LanguageModel;
+  readonly modelType: string;
+  readonly tokenizer: Tokenizer;
+  /** Tokens that end an answer. */
+  readonly endTokens: readonly number[];
+}
+
+/** A model folder in Hugging Face's layout, read but for its weights, which stay where they are. */
+export interface ModelFiles {
+  readonly folder: string;
+  readonly config: Blip2Config;
+  readonly encoder: ImageEncoder;
+  readonly processor: ImageProcessor;
+  readonly checkpoint: Checkpoint;
+  /** The Q-Former's own tokenizer, of models that read text with it. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** The projections of ITC and the head of ITM, and the head of ITG: what is left of stage 1. */
+  readonly heads: { readonly retrieval: boolean; readonly writing: boolean };
+  readonly language: ConnectedLanguageModel | undefined;
+}
+
+/** What `architectures` in config.json may name, and the tensor that is then there. */
+const architectures: Readonly<Record<string, string>> = {
+  Blip2ForImageTextRetrieval: 'itm_head.weight',
+  Blip2ForConditionalGeneration: 'language_projection.weight',
+};
+
+/**
+ * Opens a model folder. Throws ConfigError naming the file and the field, CheckpointError where weights are damaged or
+ * the tokenizer does not fit the embedding.
+ */
+export async function openModel(folder: string): Promise<ModelFiles> {
+  const json = await readConfig(folder);
+  const config = parseBlip2Config(json);
+  const checkpoint = await Checkpoint.open(folder);
+  checkpoint.entry(architectures[architectureOf(json, folder)]!);
+  const has = (name: string) => checkpoint.entries.has(name);
+  const heads = { retrieval: has('itm_head.weight'), writing: has('cls.predictions.bias') };
+  const language = has('language_projection.weight') ? await openLanguageModel(folder, json) : undefined;
+  return {
+    folder,
+    config,
+    encoder: imageEncoder(record(json.vision_config, `${folder}/config.json: vision_config`)),
+    processor: await readImageProcessor(folder),
+    checkpoint,
+    tokenizer: heads.retrieval || heads.writing ? await openTokenizer(folder, config, language) : undefined,
+    heads,
+    language,
+  };
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+async function readConfig(folder: string): Promise<Json> {
+  const file = join(folder, 'config.json');
+  try {
+    return record(JSON.parse(await readFile(file, 'utf8')), file);
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
+    throw new ConfigError(`${file}: expected a model's configuration, but ${String(cause)}`, { cause });
+  }
+}
+
+function record(json: unknown, where: string): Json {
+  if (typeof json === 'object' && json !== null && !Array.isArray(json))
+    return Object.fromEntries(Object.entries(json));
+  throw new ConfigError(`${where}: expected an object, found ${JSON.stringify(json)}`);
+}
+
+function architectureOf({ architectures: found }: Json, folder: string): string {
+  const known = Object.keys(architectures);
+  const name = Array.isArray(found) ? found.find((each) => known.includes(each)) : undefined;
+  if (typeof name === 'string') return name;
+  throw new ConfigError(
+    `${folder}/config.json: architectures: expected ${known.join(' or ')}, found ${JSON.stringify(found)}`,
+  );
+}
+
+async function openLanguageModel(folder: string, json: Json): Promise<ConnectedLanguageModel> {
+  const textConfig = record(json.text_config, `${folder}/config.json: text_config`);
+  const lm = languageModel(textConfig);
+  const tokenizer = await readTokenizer(folder);
+  checkVocabulary(tokenizer, "the language model's embedding", lm.vocabularySize);
+  const endTokens = [textConfig.eos_token_id ?? tokenizer.require('eos')].flat().map(Number);
+  return { lm, modelType: String(textConfig.model_type), tokenizer, endTokens };
+}
+
+/** At the root of a stage-1 model; beside the language model's, as InstructBLIP has it, in stage 2. */
+async function openTokenizer(
+  folder: string,
+  { qformer_config }: Blip2Config,
+  language: ConnectedLanguageModel | undefined,
+): Promise<Tokenizer | undefined> {
+  const own = language ? join(folder, 'qformer_tokenizer') : folder;
+  if (language && !(await isFolder(own))) return undefined;
+  const tokenizer = await readTokenizer(own);
+  const withoutRow = tokenizer.special.image === undefined ? 0 : 1; // the queries stand where <image> does
+  checkVocabulary(tokenizer, 'embeddings.word_embeddings.weight', qformer_config.vocab_size + withoutRow);
+  return tokenizer;
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );

@@ -1,0 +1,92 @@
+import { captionWriter } from '../blip2/index.ts';
+import { ConfigError } from '../core/index.ts';
+import { type CompiledLanguageModel, compileLanguageModel } from '../generation/index.ts';
+import { Params } from '../nn/index.ts';
+import { compile, type Session, type SessionOptions, weightsFrom } from '../runtime/index.ts';
+import { type Graph, logitsGraph, pairsGraph, queriesGraph, textsGraph, visionGraph } from './graphs.ts';
+import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
+
+interface Released {
+  release(): Promise<void>;
+}
+
+/** A model's graphs, each compiled when it is first used. */
+export class Sessions {
+  readonly files: ModelFiles;
+  readonly #options: SessionOptions;
+  readonly #compiled = new Map<string, Promise<Released>>();
+
+  constructor(files: ModelFiles, options: SessionOptions) {
+    this.files = files;
+    this.#options = options;
+  }
+
+  vision(size: { height: number; width: number }): Promise<Session<'last_hidden_state' | 'image_embeds'>> {
+    const { height, width } = size;
+    return this.#session(`vision ${height} x ${width}`, (p) => visionGraph(p, this.files, size));
+  }
+
+  queries(): Promise<Session<string>> {
+    return this.#session('queries', (p) => queriesGraph(p, this.files));
+  }
+
+  texts(): Promise<Session<'text_embeds' | 'text_embeds_proj'>> {
+    this.#require('retrieval', 'compare images with texts');
+    return this.#session('texts', (p) => textsGraph(p, this.files));
+  }
+
+  pairs(): Promise<Session<'multimodal_embeds' | 'itm_logits_per_query' | 'itm_logits'>> {
+    this.#require('retrieval', 'match images with texts');
+    return this.#session('pairs', (p) => pairsGraph(p, this.files));
+  }
+
+  logits(): Promise<Session<'logits'>> {
+    const { lm } = this.language();
+    return this.#session('logits', (p) => logitsGraph(p.at('language_model'), lm));
+  }
+
+  /** The Q-Former as a caption's writer. */
+  writer(): Promise<CompiledLanguageModel> {
+    this.#require('writing', 'write captions');
+    return this.#once('writer', () => compileLanguageModel(captionWriter(this.files.config), this.#language('')));
+  }
+
+  languageModel(): Promise<CompiledLanguageModel> {
+    const { lm } = this.language();
+    return this.#once('language model', () => compileLanguageModel(lm, this.#language('language_model')));
+  }
+
+  /** Throws ConfigError where the model has none. */
+  language(): ConnectedLanguageModel {
+    if (this.files.language) return this.files.language;
+    throw new ConfigError(`${this.files.folder}: a stage-1 model has no language model to ask; use one of stage 2`);
+  }
+
+  /** Frees what was compiled. */
+  async release(): Promise<void> {
+    const compiled = await Promise.all(this.#compiled.values());
+    this.#compiled.clear();
+    for (const each of compiled) await each.release();
+  }
+
+  #require(head: keyof ModelFiles['heads'], use: string): void {
+    if (this.files.heads[head]) return;
+    throw new ConfigError(`${this.files.folder}: this model has no head to ${use} with; use one that stage 1 trained`);
+  }
+
+  #language(path: string) {
+    return { weights: this.#weights(), params: new Params({ path }), session: this.#options };
+  }
+
+  #weights = () => weightsFrom(this.files.checkpoint.entries);
+
+  #session<O extends string>(name: string, build: (p: Params) => Graph<O>): Promise<Session<O>> {
+    return this.#once(name, () => compile(build(new Params()), this.#weights(), this.#options));
+  }
+
+  #once<T extends Released>(name: string, make: () => Promise<T>): Promise<T> {
+    const made = (this.#compiled.get(name) as Promise<T> | undefined) ?? make();
+    this.#compiled.set(name, made);
+    return made;
+  }
+}

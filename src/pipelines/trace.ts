@@ -1,0 +1,86 @@
+import { floats, int64s, toFloat32, type Value } from '../core/index.ts';
+import { questionPrompt } from './answer.ts';
+import { type ImageInput, readPixels, sizeOf } from './images.ts';
+import { bestQueryCosines, firstTokens } from './match.ts';
+import { readQueries } from './queries.ts';
+import type { Sessions } from './sessions.ts';
+import { encodeTexts } from './texts.ts';
+import { encodePrompts } from './write.ts';
+
+export interface TraceInputs {
+  /** One picture, or `pixelValues` [B, 3, H, W]. */
+  readonly image: ImageInput | Value<'float32'>;
+  /** Compared with the images, or, where there is no head to do so, the language model's prompt as it is. */
+  readonly text?: string | undefined;
+  /** The language model's prompt, in its template. */
+  readonly question?: string | undefined;
+}
+
+/** One run's tensors, under the names that bug reports use; what the model does not have is left out. */
+export async function trace(sessions: Sessions, inputs: TraceInputs): Promise<Record<string, Value>> {
+  const { image, text } = inputs;
+  const { files } = sessions;
+  const pixelValues = await readPixels(
+    typeof image === 'object' && 'dtype' in image ? image : [image],
+    files.processor,
+  );
+  const vision = await sessions.vision(sizeOf(pixelValues));
+  const { last_hidden_state, image_embeds } = await vision.run({ pixel_values: pixelValues });
+  const { queries, image_embeds_proj, language_projection } = await readQueries(sessions, image_embeds);
+  return {
+    pixel_values: pixelValues,
+    'vision.last_hidden_state': last_hidden_state,
+    'qformer.last_hidden_state': queries!,
+    ...(language_projection && { language_projection }),
+    ...(language_projection && (await traceLogits(sessions, language_projection, inputs))),
+    ...(image_embeds_proj && { 'itc.image_embeds': image_embeds_proj }),
+    ...(image_embeds_proj &&
+      text !== undefined &&
+      (await traceMatch(sessions, { image_embeds, image_embeds_proj, text }))),
+  };
+}
+
+async function traceLogits(
+  sessions: Sessions,
+  prompts: Value,
+  { text, question }: TraceInputs,
+): Promise<Record<'logits', Value>> {
+  const { tokenizer, modelType, lm } = sessions.language();
+  const raw = sessions.files.heads.retrieval ? '' : (text ?? '');
+  const prompt = question === undefined ? raw : questionPrompt(modelType, question);
+  const [batch, queries] = prompts.shape as [number, number];
+  const encoded = encodePrompts(tokenizer, new Array<string>(batch).fill(prompt));
+  const length = encoded.inputIds.shape[1]!;
+  const start = (id: number) => int64s([batch, 1], new Array<number>(batch).fill(id));
+  return (await sessions.logits()).run({
+    language_projection: prompts,
+    input_ids: encoded.inputIds,
+    attention_mask: int64s([batch, queries + length], new Array<number>(batch * (queries + length)).fill(1)),
+    ...(lm.kind === 'encoder-decoder' && {
+      decoder_input_ids: start(lm.decoderStart),
+      decoder_attention_mask: start(1),
+    }),
+  });
+}
+
+async function traceMatch(
+  sessions: Sessions,
+  { image_embeds, image_embeds_proj, text }: { image_embeds: Value; image_embeds_proj: Value; text: string },
+): Promise<Record<string, Value>> {
+  const [images, queries, width] = image_embeds_proj.shape as [number, number, number];
+  const encoded = encodeTexts(sessions, new Array<string>(images).fill(text));
+  const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask };
+  const { text_embeds_proj } = await (await sessions.texts()).run(feeds, { text_embeds_proj: null });
+  const image_rows = int64s([images], [...Array(images).keys()]);
+  const { itm_logits } = await (await sessions.pairs()).run(
+    { ...feeds, image_embeds, image_rows },
+    { itm_logits: null },
+  );
+  const [zText] = firstTokens(text_embeds_proj);
+  const all = toFloat32(image_embeds_proj);
+  const itc = Array.from({ length: images }, (_, b) => {
+    const own = floats([1, queries, width], all.subarray(b * queries * width, (b + 1) * queries * width));
+    return bestQueryCosines(own, [zText!])[0]!;
+  });
+  return { 'itc.text_embeds': floats([1, width], zText!), itc: floats([images, 1], itc), itm_logits };
+}

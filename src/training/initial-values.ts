@@ -1,0 +1,30 @@
+import { elements, floats, random, type Value } from '../core/index.ts';
+import type { Tensor } from '../graph/index.ts';
+
+/**
+ * Starting values of a model's parameters by name: what `given` has, and for the rest BERT's initialisation (normal with
+ * deviation 0.02, biases 0, norms 1), with PyTorch's for the heads, as in LAVIS. A function of the seed and the name.
+ */
+export function initialValues(
+  declared: ReadonlyMap<string, Tensor>,
+  given: ReadonlyMap<string, Value>,
+  seed: number,
+): Map<string, Value> {
+  return new Map([...declared].map(([name, t]) => [name, given.get(name) ?? draw(name, t.shape.map(Number), seed)]));
+}
+
+/** ITC's temperature starts here. */
+const temperature = 0.07;
+
+function draw(name: string, shape: number[], seed: number): Value {
+  const draws = random(seed, 'init', name);
+  const fill = (next: () => number) => floats(shape, Float32Array.from({ length: elements(shape) }, next));
+  if (name === 'temp') return fill(() => temperature);
+  if (/LayerNorm\.weight$|layernorm\.weight$/.test(name)) return fill(() => 1);
+  if (name.endsWith('bias')) return fill(() => 0);
+  if (/^(vision_projection|text_projection|itm_head|language_projection)\./.test(name)) {
+    const bound = 1 / Math.sqrt(shape[1]!);
+    return fill(() => draws.between(-bound, bound));
+  }
+  return fill(() => 0.02 * draws.normal());
+}

@@ -1,0 +1,106 @@
+import { DataError, toFloat32, type Value } from '../core/index.ts';
+import type { Schedule } from '../optim/index.ts';
+import type { Optimiser } from './optimiser.ts';
+import type { RunFolder } from './run-folder.ts';
+
+/** Losses and gradients of one step; scalars by name. */
+export interface StepResult {
+  readonly scalars: Readonly<Record<string, number>>;
+  readonly images: number;
+  /** What to name if the loss is not a number. */
+  readonly batch: string;
+}
+
+export interface TrainLoop {
+  readonly folder: RunFolder;
+  readonly optimiser: Optimiser;
+  readonly schedule: Schedule;
+  readonly maxSteps: number;
+  readonly logEvery: number;
+  readonly saveEvery: number;
+  /** Fills the optimiser's gradients for this step. */
+  gradients(step: number): Promise<StepResult>;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (p: Progress) => void;
+}
+
+export interface Progress {
+  readonly step: number;
+  readonly maxSteps: number;
+  readonly scalars: Readonly<Record<string, number>>;
+  readonly imagesPerSecond: number;
+  /** Seconds. */
+  readonly eta: number;
+}
+
+/**
+ * Steps until the end, from the newest checkpoint if there is one. Saves every so often, at the end, and when the signal
+ * aborts; then it returns false. Throws DataError naming the batch where the loss is not finite.
+ */
+export async function trainLoop(loop: TrainLoop): Promise<boolean> {
+  const { folder, optimiser, maxSteps, signal } = loop;
+  const start = await restore(loop);
+  const meter = new Meter();
+  for (let step = start; step < maxSteps; step++) {
+    if (signal?.aborted) {
+      await folder.save(step, stateOf(optimiser));
+      return false;
+    }
+    const result = await loop.gradients(step);
+    if (!Number.isFinite(result.scalars.loss)) {
+      throw new DataError(`step ${step}: the loss is ${result.scalars.loss}; the batch was ${result.batch}`);
+    }
+    const lr = loop.schedule(step);
+    const gradientNorm = optimiser.step(lr);
+    const rate = meter.tick(result.images);
+    if (step % loop.logEvery === 0 || step === maxSteps - 1) {
+      const scalars = { ...result.scalars, lr, grad_norm: gradientNorm };
+      folder.log({ step, ...scalars });
+      loop.onProgress?.({ step, maxSteps, scalars, imagesPerSecond: rate, eta: meter.eta(maxSteps - step - 1) });
+    }
+    if ((step + 1) % loop.saveEvery === 0) await folder.save(step + 1, stateOf(optimiser));
+    // session.run() blocks the thread: without a turn of the event loop, Ctrl-C would never be heard.
+    await new Promise(setImmediate);
+  }
+  if (maxSteps % loop.saveEvery !== 0) await folder.save(maxSteps, stateOf(optimiser));
+  return true;
+}
+
+const stateOf = (optimiser: Optimiser): Record<string, Value> => ({ ...optimiser.parameters, ...optimiser.moments });
+
+/** Reads the newest checkpoint into the optimiser's buffers; returns the step to go on from. */
+async function restore({ folder, optimiser }: TrainLoop): Promise<number> {
+  const checkpoint = await folder.latest();
+  if (!checkpoint) return 0;
+  for (const [name, buffer] of Object.entries(stateOf(optimiser))) {
+    const saved = checkpoint.state[name];
+    if (!saved || saved.data.length !== buffer.data.length) {
+      throw new DataError(
+        `${folder.path}: the checkpoint of step ${checkpoint.step} does not fit this recipe: ${name}`,
+      );
+    }
+    toFloat32(buffer).set(toFloat32(saved));
+  }
+  optimiser.steps = checkpoint.step;
+  return checkpoint.step;
+}
+
+/** Images and steps a second over the last steps. */
+class Meter {
+  #seconds = 0;
+  #last = performance.now();
+  #perStep: number | undefined;
+
+  /** Images a second, smoothed. */
+  tick(images: number): number {
+    const now = performance.now();
+    this.#seconds = (now - this.#last) / 1000;
+    this.#last = now;
+    this.#perStep = this.#perStep === undefined ? this.#seconds : 0.95 * this.#perStep + 0.05 * this.#seconds;
+    return images / this.#perStep;
+  }
+
+  eta(steps: number): number {
+    return steps * (this.#perStep ?? 0);
+  }
+}
