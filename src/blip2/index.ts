@@ -4,3 +4,4 @@ export { captionLogits } from './objectives/itg.ts';
 export * from './passes.ts';
 export * from './retrieval-head.ts';
 export * from './stage-one.ts';
+export * from './stage-two.ts';

@@ -10,7 +10,7 @@ import {
   qFormer,
   textVisibility,
 } from '../models/index.ts';
-import type { Params } from '../nn/index.ts';
+import type { Dropout, Params } from '../nn/index.ts';
 import type { Blip2Config } from './config.ts';
 
 /** The passes of the Q-Former that models are used by, each one of stage 1's masks (§3.2) on what it is given. */
@@ -21,14 +21,19 @@ export interface Text {
   readonly attentionMask: Tensor;
 }
 
-const contextOf = ({ qformer_config: config }: Blip2Config): QFormerContext => ({ config });
+const contextOf = ({ qformer_config: config }: Blip2Config, dropout?: Dropout): QFormerContext => ({ config, dropout });
 
 const queryTokens = (p: Params, c: Blip2Config): Tensor =>
   p.tensor('query_tokens', [1, c.num_query_tokens, c.qformer_config.hidden_size]);
 
 /** The queries on an image alone: their states [B, Q, D], and the keys and values that later text can see. */
-export function readImage(p: Params, image: ImageMemory, c: Blip2Config): { queries: Tensor; cache: Pass['cache'] } {
-  const context = contextOf(c);
+export function readImage(
+  p: Params,
+  image: ImageMemory,
+  c: Blip2Config,
+  dropout?: Dropout,
+): { queries: Tensor; cache: Pass['cache'] } {
+  const context = contextOf(c, dropout);
   const root = p.at('qformer');
   const batch = image[0]!.key.shape[0]!;
   const pass = qFormer(root, { queries: embedQueries(root, queryTokens(p, c), batch, context) }, { ...context, image });
@@ -47,13 +52,38 @@ export function readText(p: Params, { inputIds, attentionMask }: Text, c: Blip2C
 }
 
 /** The queries on pairs of an image and a text that see each other, as in ITM: their states [B, Q, D]. */
-export function readPair(p: Params, { image, ...text }: Text & { image: ImageMemory }, c: Blip2Config): Tensor {
-  const context = contextOf(c);
-  const root = p.at('qformer');
+export const readPair = (p: Params, pair: Text & { image: ImageMemory }, c: Blip2Config): Tensor =>
+  seeingText(p, pair, {
+    ...contextOf(c),
+    embeddings: p.at('embeddings'),
+    norm: p.at('qformer'),
+    queries: c.num_query_tokens,
+  });
+
+/** The same for an instruction or a question: InstructBLIP keeps embeddings and their norm inside the Q-Former. */
+export const readConditioned = (
+  p: Params,
+  pair: Text & { image: ImageMemory },
+  c: Blip2Config,
+  dropout?: Dropout,
+): Tensor =>
+  seeingText(p, pair, {
+    ...contextOf(c, dropout),
+    embeddings: p.at('qformer', 'embeddings'),
+    norm: p.at('qformer', 'embeddings'),
+    queries: c.num_query_tokens,
+  });
+
+function seeingText(
+  p: Params,
+  { image, inputIds, attentionMask }: Text & { image: ImageMemory },
+  { embeddings, norm, queries, ...context }: QFormerContext & { embeddings: Params; norm: Params; queries: number },
+): Tensor {
+  const tokens = p.tensor('query_tokens', [1, queries, context.config.hidden_size]);
   const parts = {
-    queries: embedQueries(root, queryTokens(p, c), text.inputIds.shape[0]!, context),
-    text: embedText(root, text.inputIds, { ...context, embeddings: p.at('embeddings') }),
+    queries: embedQueries(norm, tokens, inputIds.shape[0]!, context),
+    text: embedText(norm, inputIds, { ...context, embeddings }),
   };
-  const mask = bidirectional({ queries: c.num_query_tokens, text: textVisibility(text.attentionMask, p.dtype) });
-  return qFormer(root, parts, { ...context, mask, image }).queries!;
+  const mask = bidirectional({ queries, text: textVisibility(attentionMask, p.dtype) });
+  return qFormer(p.at('qformer'), parts, { ...context, mask, image }).queries!;
 }

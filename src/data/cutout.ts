@@ -12,6 +12,8 @@ const cutoutRow = z.object({
   source: z.string(),
   group: z.string(),
   subgroup: z.string(),
+  /** A photograph, not a drawing. */
+  photo: z.boolean().optional(),
   split: z.string(),
 });
 export type CutoutRow = z.infer<typeof cutoutRow>;

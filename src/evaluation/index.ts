@@ -1,1 +1,11 @@
+export {
+  benchmarks,
+  type EvaluationRecipe,
+  evaluationRecipe,
+  type Metrics,
+  type Prediction,
+  type Progress,
+  type Report,
+} from './benchmarks/index.ts';
+export { type EvaluationOptions, evaluateModel } from './evaluate.ts';
 export * from './metrics/index.ts';

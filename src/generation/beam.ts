@@ -86,7 +86,8 @@ class PromptSearch {
       const scores = decoding.scores(this.#firstRow + row);
       logSoftmax(scores);
       this.#process(scores, { ids: [...this.#history, ...tokens], newTokens: tokens.length });
-      for (const [token, logProbability] of scores.entries()) top.add(Math.fround(score + logProbability), row, token);
+      // Sums are float32, as the reference's: its rounding decides what ties.
+      for (let token = 0; token < scores.length; token++) top.add(Math.fround(score + scores[token]!), row, token);
     });
     return top.entries.map(({ score, row, token }) => {
       const tokens = [...this.#open[row]!.tokens, token];

@@ -15,6 +15,9 @@ export interface LanguageModelWeights {
   readonly session?: SessionOptions | undefined;
 }
 
+/** A step is too short for threads that spin between steps, at the expense of whatever else runs. */
+export const quietThreads: SessionOptions = { spinning: false };
+
 /** A compiled decoder-only language model: prompt and continuation are one sequence of one graph. */
 export class DecoderModel implements StepModel<Prompt> {
   readonly #lm: Decoder;
@@ -32,7 +35,7 @@ export class DecoderModel implements StepModel<Prompt> {
   ): Promise<DecoderModel> {
     const decoded = lm.decode(params, cachedInputs(promptInputs(lm, params), lm));
     const outputs = decodingOutputs(decoded, (hidden) => lm.head(params, hidden));
-    return new DecoderModel(lm, await compile(outputs, weights, session));
+    return new DecoderModel(lm, await compile(outputs, weights, { ...quietThreads, ...session }));
   }
 
   /** Throws DataError where a row of the prompt does not end in a token: it has to be padded on the left. */

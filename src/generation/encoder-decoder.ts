@@ -4,7 +4,7 @@ import type { EncoderDecoder, EncoderMemory } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { compile, type Feeds, type Session } from '../runtime/index.ts';
 import { CachedDecoding } from './cached-decoding.ts';
-import type { LanguageModelWeights } from './decoder.ts';
+import { type LanguageModelWeights, quietThreads } from './decoder.ts';
 import { cachedInputs, decodingOutputs, promptInputs } from './graph.ts';
 import { repeatRows } from './kv-cache.ts';
 import { layerInputs, layerOutputs } from './layer-tensors.ts';
@@ -28,15 +28,12 @@ export class EncoderDecoderModel implements StepModel<Prompt> {
     lm: EncoderDecoder,
     { weights, params: p = new Params(), session }: LanguageModelWeights,
   ): Promise<EncoderDecoderModel> {
-    const encoder = await compile(encoderOutputs(lm, p), weights, session);
+    const options = { ...quietThreads, ...session };
+    const encoder = await compile(encoderOutputs(lm, p), weights, options);
     const inputsEmbeds = lm.embed(p, input('input_ids', 'int64', ['batch', 'sequence']));
     const decoded = lm.decode(p, { ...cachedInputs(inputsEmbeds, lm), ...memoryInputs(lm) });
-    const decoder = await compile(
-      decodingOutputs(decoded, (hidden) => lm.head(p, hidden)),
-      weights,
-      session,
-    );
-    return new EncoderDecoderModel(lm, encoder, decoder);
+    const outputs = decodingOutputs(decoded, (hidden) => lm.head(p, hidden));
+    return new EncoderDecoderModel(lm, encoder, await compile(outputs, weights, options));
   }
 
   /** Prompts may be padded on either side. */

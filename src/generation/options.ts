@@ -1,5 +1,7 @@
 import { UsageError } from '../core/index.ts';
-import type { StoppingCriterion } from './stopping.ts';
+
+/** Whether a sequence is complete, from its new tokens. */
+export type StoppingCriterion = (newTokens: readonly number[]) => boolean;
 
 /** How to write, by transformers' names (camelCase) and with its meanings and defaults. */
 export interface GenerationOptions {
@@ -59,45 +61,52 @@ export interface ResolvedOptions extends Omit<GenerationOptions, Checked | 'eosT
   readonly endTokens: readonly number[];
 }
 
+interface Limit {
+  readonly holds: (n: number) => boolean;
+  readonly expected: string;
+}
+
+const whole = (least: number): Limit => ({
+  holds: (n) => Number.isInteger(n) && n >= least,
+  expected: `a whole number of at least ${least}`,
+});
+const positive: Limit = { holds: (n) => n > 0, expected: 'a number above 0' };
+
+const limits = {
+  maxNewTokens: whole(1),
+  minNewTokens: whole(0),
+  numBeams: whole(1),
+  numReturnSequences: whole(1),
+  noRepeatNgramSize: whole(1),
+  topK: whole(1),
+  topP: { holds: (p) => p > 0 && p <= 1, expected: 'a number above 0 and at most 1' },
+  temperature: positive,
+  repetitionPenalty: positive,
+} satisfies Partial<Record<keyof GenerationOptions, Limit>>;
+
 /** Throws UsageError naming the option that cannot be. */
 export function resolveOptions({ eosTokenId, ...options }: GenerationOptions): ResolvedOptions {
-  const resolved: ResolvedOptions = {
+  for (const [name, { holds, expected }] of Object.entries<Limit>(limits)) {
+    const n = options[name as keyof typeof limits];
+    if (n !== undefined && !holds(n)) throw new UsageError(`${name}: expected ${expected}, found ${n}`);
+  }
+  const { numBeams = 1, numReturnSequences = 1, doSample } = options;
+  if (doSample && numBeams > 1) {
+    throw new UsageError('doSample and numBeams above 1 do not go together: choose one');
+  }
+  if (!doSample && numReturnSequences > numBeams) {
+    throw new UsageError(
+      `numReturnSequences ${numReturnSequences} needs doSample, or as many beams (numBeams is ${numBeams})`,
+    );
+  }
+  return {
     ...options,
     maxNewTokens: options.maxNewTokens ?? 20,
     minNewTokens: options.minNewTokens ?? 0,
-    numBeams: options.numBeams ?? 1,
+    numBeams,
     lengthPenalty: options.lengthPenalty ?? 1,
     earlyStopping: options.earlyStopping ?? false,
-    numReturnSequences: options.numReturnSequences ?? 1,
+    numReturnSequences,
     endTokens: eosTokenId === undefined ? [] : [eosTokenId].flat(),
   };
-  for (const [name, least] of Object.entries({
-    maxNewTokens: 1,
-    minNewTokens: 0,
-    numBeams: 1,
-    numReturnSequences: 1,
-  })) {
-    const n = resolved[name as 'numBeams'];
-    require(Number.isInteger(n) && n >= least, `${name}: expected a whole number of at least ${least}, found ${n}`);
-  }
-  checkSampling(resolved);
-  return resolved;
-}
-
-function checkSampling(o: ResolvedOptions): void {
-  const { temperature = 1, topK = 1, topP = 1, repetitionPenalty = 1, noRepeatNgramSize = 1 } = o;
-  require(temperature > 0, `temperature: expected a number above 0, found ${temperature}`);
-  require(Number.isInteger(topK) && topK > 0, `topK: expected a whole number above 0, found ${topK}`);
-  require(topP > 0 && topP <= 1, `topP: expected a number above 0 and at most 1, found ${topP}`);
-  require(repetitionPenalty > 0, `repetitionPenalty: expected a number above 0, found ${repetitionPenalty}`);
-  require(Number.isInteger(noRepeatNgramSize) &&
-    noRepeatNgramSize > 0, `noRepeatNgramSize: expected a whole number above 0, found ${noRepeatNgramSize}`);
-  require(!(o.doSample && o.numBeams > 1), 'doSample and numBeams above 1 do not go together: choose one');
-  require(o.doSample ||
-    o.numReturnSequences <=
-      o.numBeams, `numReturnSequences ${o.numReturnSequences} needs doSample, or as many beams (numBeams is ${o.numBeams})`);
-}
-
-function require(holds: boolean, message: string): void {
-  if (!holds) throw new UsageError(message);
 }

@@ -86,9 +86,14 @@ export function processorsOf(o: ResolvedOptions): LogitsProcessor {
 /** exp(x − max x) / Σ exp(x − max x), in double precision. */
 export function softmax(scores: Float32Array): Float64Array {
   const best = largest(scores);
-  const weights = Float64Array.from(scores, (score) => Math.exp(score - best));
-  const sum = weights.reduce((a, b) => a + b, 0);
-  return weights.map((weight) => weight / sum);
+  const weights = new Float64Array(scores.length);
+  let sum = 0;
+  for (let i = 0; i < scores.length; i++) {
+    weights[i] = Math.exp(scores[i]! - best);
+    sum += weights[i]!;
+  }
+  for (let i = 0; i < scores.length; i++) weights[i]! /= sum;
+  return weights;
 }
 
 /** x − log Σ exp x, in place. */

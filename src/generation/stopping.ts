@@ -1,7 +1,4 @@
-import type { ResolvedOptions } from './options.ts';
-
-/** Whether a sequence is complete, from its new tokens. */
-export type StoppingCriterion = (newTokens: readonly number[]) => boolean;
+import type { ResolvedOptions, StoppingCriterion } from './options.ts';
 
 /** Ends a sequence when its decoded text holds one of `strings`; {@link cutAtStop} takes it off the text. */
 export const stopStrings =
@@ -12,8 +9,10 @@ export const stopStrings =
   };
 
 /** The text before the first of `strings` in it. */
-export const cutAtStop = (text: string, strings: readonly string[]): string =>
-  strings.reduce((kept, stop) => (kept.includes(stop) ? kept.slice(0, kept.indexOf(stop)) : kept), text);
+export function cutAtStop(text: string, strings: readonly string[]): string {
+  const starts = strings.map((stop) => text.indexOf(stop)).filter((start) => start >= 0);
+  return text.slice(0, Math.min(text.length, ...starts));
+}
 
 /** Why a sequence ended: a token or text that ends it, or `maxNewTokens`. */
 export type FinishReason = 'stop' | 'length';

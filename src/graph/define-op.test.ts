@@ -5,6 +5,7 @@ import {
   batchedProduct,
   concat,
   differentiate,
+  gatherElements,
   gemm,
   input,
   linearProduct,
@@ -13,6 +14,7 @@ import {
   softmax,
   split,
   type Tensor,
+  topK,
   where,
 } from './index.ts';
 
@@ -56,6 +58,14 @@ describe('an operator whose operands do not fit', () => {
     'one with several results': [
       () => split(x, { axis: 1, sizes: [2, 2] }),
       'Slice(x: float32[batch, 3]): end 4 is past axis 1 of 3',
+    ],
+    'one that indexes': [
+      () => gatherElements(x, input('ids', 'int64', [2, 3]), { axis: 1 }),
+      'GatherElements(x: float32[batch, 3], ids: int64[2, 3]): axis 0 differs: batch and 2',
+    ],
+    'one that ranks': [
+      () => topK(x, { axis: 1, k: 4 }),
+      'TopK(x: float32[batch, 3]): the 4 largest of 3 were asked for',
     ],
     'the result of another': [
       () => add(mul(x, 2), y),

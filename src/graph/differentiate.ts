@@ -42,7 +42,8 @@ function unbroadcast(g: Tensor, to: Tensor): Tensor {
   const lead = g.shape.length - to.shape.length;
   const axes = g.shape.flatMap((d, i) => (i < lead || (to.shape[i - lead] === 1 && d !== 1) ? [i] : []));
   if (axes.length === 0) return g;
-  return reshape(reduceSum(g, { axes, keepDims: false }), { shape: to.shape });
+  const sum = reduceSum(g, { axes, keepDims: false });
+  return sum.shape.length === to.shape.length ? sum : reshape(sum, { shape: to.shape });
 }
 
 /** A target that the loss does not depend on has a zero gradient (as a head has under another head's loss). */

@@ -1,6 +1,7 @@
 export { type Write, writeAtomically, writeJson, writeText } from './atomic.ts';
 export { type CachedModelInfo, listCachedModels, removeCachedModel } from './cache.ts';
 export { Checkpoint } from './checkpoint.ts';
+export { type EncoderIdentity, fingerprint } from './fingerprint.ts';
 export { convertGgufToCheckpoint } from './gguf/index.ts';
 export { bertToQFormer, fromLavis, toLavis } from './rename/index.ts';
 export { type ProgressEvent, parseModelId, type ResolveOptions, resolveModel } from './resolve.ts';

@@ -1,10 +1,10 @@
-import { add, erf, fusedGelu, mul, relu, sigmoid, type Tensor, tanh } from '../graph/index.ts';
+import { add, fusedGelu, mul, relu, sigmoid, type Tensor, tanh } from '../graph/index.ts';
 
 /** Activations by the names that Hugging Face configurations give them. */
 export const activations = {
   relu,
   /** x Φ(x), exact. */
-  gelu: (x) => (x.dtype === 'float32' ? fusedGelu(x) : mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1))),
+  gelu: fusedGelu,
   /** The tanh approximation of GELU. */
   gelu_new: (x) => {
     const inner = mul(add(x, mul(mul(mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI));

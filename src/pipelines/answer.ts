@@ -1,6 +1,6 @@
 import { UsageError, type Value } from '../core/index.ts';
 import type { Decoding } from '../generation/index.ts';
-import { type ImageInput, imageFeatures } from './images.ts';
+import { imageFeatures, imagesOf, type OneImage } from './images.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
 import { encodePrompts, type WritingOptions, type Written, writeByLanguageModel } from './write.ts';
@@ -20,13 +20,13 @@ export function questionPrompt(modelType: string, question: string): string {
 /** The language model's answer to a question about an image; `score` is its mean log-probability. */
 export async function answer(
   sessions: Sessions,
-  image: ImageInput | Value<'float32'>,
+  image: OneImage,
   question: string,
   { raw = false, candidates, ...options }: AnswerOptions = {},
 ): Promise<Written> {
   const { modelType } = sessions.language();
   const prompt = raw ? question : questionPrompt(modelType, question);
-  const features = await imageFeatures(sessions, typeof image === 'object' && 'dtype' in image ? image : [image]);
+  const features = await imageFeatures(sessions, imagesOf(image));
   options.signal?.throwIfAborted();
   if (candidates) return chooseAnswer(sessions, features, { prompt, candidates, signal: options.signal });
   const [written] = await writeByLanguageModel(sessions, features, { ...options, prompts: [prompt] });

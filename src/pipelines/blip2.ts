@@ -7,8 +7,8 @@ import { type CaptionOptions, caption } from './caption.ts';
 import { checkWeights } from './check-weights.ts';
 import { type Embeddings, type EmbedInputs, embed } from './embed.ts';
 import { declareParameters } from './graphs.ts';
-import type { ImageInput, Images } from './images.ts';
-import { type Match, type MatchOptions, match } from './match.ts';
+import { type FeatureSpace, featureSpace, type Images, imageFeatures, type OneImage, readPixels } from './images.ts';
+import { type Match, type MatchOptions, match, matchPairs, type Pair } from './match.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
 import { Sessions } from './sessions.ts';
 import { type TraceInputs, trace } from './trace.ts';
@@ -38,7 +38,8 @@ export class Blip2 {
     const folder = (await bundledModels()).get(model) ?? (await resolveModel(model, fetching));
     const files = await openModel(folder);
     checkWeights(files.checkpoint, declareParameters(files));
-    return new Blip2(files, { ...(device && { device }), ...(threads && { threads }) });
+    // A model is several sessions on the same cores: threads that spin for one would slow the others.
+    return new Blip2(files, { ...(device && { device }), ...(threads && { threads }), spinning: false });
   }
 
   /** What this model has been trained for. */
@@ -52,19 +53,42 @@ export class Blip2 {
     ];
   }
 
+  /** Images as this model sees them: `pixelValues` [B, 3, H, W]. Throws DataError naming an image that cannot be used. */
+  preprocess(images: Images): Promise<Value<'float32'>> {
+    return readPixels(images, this.files.processor);
+  }
+
+  /** What the Q-Former reads of images, `imageEmbeds` [B, P, Dv]: other methods take it in place of the images. */
+  encodeImages(images: Images): Promise<Value<'float32'>> {
+    return imageFeatures(this.#sessions, images);
+  }
+
+  /** The shape of what `encodeImages` gives of one image, and a name for its numbers. */
+  featureSpace(): Promise<FeatureSpace> {
+    return featureSpace(this.files);
+  }
+
   /** One caption for each image, written together: give as many as fit in memory. */
   caption(images: Images, options?: CaptionOptions): Promise<Written[]> {
     return caption(this.#sessions, images, options);
   }
 
   /** The answer to a question about an image; the model must be one of stage 2. */
-  answer(image: ImageInput | Value<'float32'>, question: string, options?: AnswerOptions): Promise<Written> {
+  answer(image: OneImage, question: string, options?: AnswerOptions): Promise<Written> {
     return answer(this.#sessions, image, question, options);
   }
 
   /** How well each text fits an image. */
-  match(image: ImageInput | Value<'float32'>, texts: readonly string[], options?: MatchOptions): Promise<Match[]> {
+  match(image: OneImage, texts: readonly string[], options?: MatchOptions): Promise<Match[]> {
     return match(this.#sessions, image, texts, options);
+  }
+
+  /** The probability (ITM) of each pair of an image and a text. An image's keys and values are computed once. */
+  matchPairs(
+    images: Images,
+    options: { texts: readonly string[]; pairs: readonly Pair[] } & MatchOptions,
+  ): Promise<number[]> {
+    return matchPairs(this.#sessions, images, options);
   }
 
   /** Features of images, of texts, and of pairs of both. */

@@ -95,9 +95,9 @@ export function logitsGraph(p: Params, lm: LanguageModel): Graph<'logits'> {
 }
 
 /** Every parameter that a model of these files has, by name. */
-export function declareParameters(files: Parts): ReadonlyMap<string, Tensor> {
+export function declareParameters(files: Parts & Pick<ModelFiles, 'processor'>): ReadonlyMap<string, Tensor> {
   const p = new Params();
-  visionGraph(p, files, { height: files.encoder.imageSize, width: files.encoder.imageSize });
+  visionGraph(p, files, files.processor.size);
   queriesGraph(p, files);
   if (files.heads.retrieval) {
     textsGraph(p, files);

@@ -1,12 +1,23 @@
-import type { Value } from '../core/index.ts';
+import { floats, toFloat32, type Value } from '../core/index.ts';
+import { fingerprint } from '../hub/index.ts';
 import { type ImageProcessor, normalise, type RawImage, readModelImage, toModelSize } from '../image/index.ts';
+import { featureShape } from '../models/index.ts';
+import type { ModelFiles } from './model-files.ts';
 import type { Sessions } from './sessions.ts';
 
 /** A picture: a file, the bytes of one, or decoded pixels. */
 export type ImageInput = string | Uint8Array | RawImage;
 
-/** Pictures, or `pixelValues` [B, 3, H, W] as an image processor makes them. */
+/**
+ * Pictures, or `pixelValues` [B, 3, H, W] as an image processor makes them, or `imageEmbeds` [B, P, Dv] as the image
+ * encoder does: what is computed once need not be computed again.
+ */
 export type Images = readonly ImageInput[] | Value<'float32'>;
+
+/** One of these; a value has a batch of one. */
+export type OneImage = ImageInput | Value<'float32'>;
+
+export const imagesOf = (image: OneImage): Images => (typeof image === 'object' && 'dtype' in image ? image : [image]);
 
 /** Pixels as the model sees them. Throws DataError naming the image that cannot be used. */
 export async function readPixels(images: Images, p: ImageProcessor): Promise<Value<'float32'>> {
@@ -19,11 +30,33 @@ async function readOne(image: ImageInput, p: ImageProcessor): Promise<RawImage> 
   return readModelImage(image, p, { exifRotate: true }); // as transformers' load_image, for pictures from cameras
 }
 
-/** What the Q-Former reads of images: image_embeds [B, P, Dv]. */
-export async function imageFeatures(sessions: Sessions, images: Images): Promise<Value> {
+/** What the Q-Former reads of images: imageEmbeds [B, P, Dv]. */
+export async function imageFeatures(sessions: Sessions, images: Images): Promise<Value<'float32'>> {
+  if ('dtype' in images && images.shape.length === 3) return images;
   const pixelValues = await readPixels(images, sessions.files.processor);
   const vision = await sessions.vision(sizeOf(pixelValues));
-  return (await vision.run({ pixel_values: pixelValues }, { image_embeds: null })).image_embeds;
+  const { image_embeds } = await vision.run({ pixel_values: pixelValues }, { image_embeds: null });
+  return floats(image_embeds.shape, toFloat32(image_embeds));
+}
+
+/** What the image encoder of a model gives of one image. */
+export interface FeatureSpace {
+  readonly patches: number;
+  readonly width: number;
+  /** The same for models that give the same numbers: frozen encoders of any number of models. */
+  readonly fingerprint: string;
+}
+
+export async function featureSpace({ encoder, processor, config, checkpoint }: ModelFiles): Promise<FeatureSpace> {
+  const root = 'vision_model.';
+  const state = new Map(
+    [...checkpoint.entries].flatMap(([name, t]) => (name.startsWith(root) ? [[name.slice(root.length), t]] : [])),
+  );
+  const { image_feature_pooling: pooling } = config;
+  return {
+    ...featureShape(encoder, { size: processor.size, pooling }),
+    fingerprint: await fingerprint({ encoder, processor, pooling, state }),
+  };
 }
 
 export const sizeOf = ({ shape }: Value): { height: number; width: number } => ({

@@ -1,5 +1,5 @@
 import { int64s, toFloat32, type Value } from '../core/index.ts';
-import { type ImageInput, imageFeatures } from './images.ts';
+import { type Images, imageFeatures, imagesOf, type OneImage } from './images.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
 import { encodeTexts } from './texts.ts';
@@ -17,31 +17,77 @@ export interface MatchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** So many texts are read at once: memory does not grow with their number. */
+const textsAtOnce = 64;
+
 /** Scores of an image with each text, in their order. */
 export async function match(
   sessions: Sessions,
-  image: ImageInput | Value<'float32'>,
+  image: OneImage,
   texts: readonly string[],
   { signal }: MatchOptions = {},
 ): Promise<Match[]> {
-  if (texts.length === 0) return [];
-  const pairs = await sessions.pairs();
-  const features = await imageFeatures(sessions, typeof image === 'object' && 'dtype' in image ? image : [image]);
-  signal?.throwIfAborted();
-  const encoded = encodeTexts(sessions, texts);
-  const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask };
-  const { image_embeds_proj: zImage } = await readQueries(sessions, features);
+  await sessions.pairs(); // refuses a model without a head before the image is read
+  const image_embeds = await imageFeatures(sessions, imagesOf(image));
+  const { image_embeds_proj: zImage } = await readQueries(sessions, image_embeds);
+  const matches: Match[] = [];
+  for (let start = 0; start < texts.length; start += textsAtOnce) {
+    signal?.throwIfAborted();
+    const some = texts.slice(start, start + textsAtOnce);
+    matches.push(...(await matchTexts(sessions, { image_embeds, zImage: zImage! }, some)));
+  }
+  return matches;
+}
+
+async function matchTexts(
+  sessions: Sessions,
+  { image_embeds, zImage }: { image_embeds: Value; zImage: Value },
+  texts: readonly string[],
+): Promise<Match[]> {
+  const { inputIds, attentionMask } = encodeTexts(sessions, texts);
+  const feeds = { input_ids: inputIds, attention_mask: attentionMask };
   const { text_embeds_proj: tokens } = await (await sessions.texts()).run(feeds, { text_embeds_proj: null });
-  signal?.throwIfAborted();
   const image_rows = int64s([texts.length], new Array<number>(texts.length).fill(0));
-  const { itm_logits: logits } = await pairs.run(
-    { ...feeds, image_embeds: features, image_rows },
+  const { itm_logits } = await (await sessions.pairs()).run(
+    { ...feeds, image_embeds, image_rows },
     { itm_logits: null },
   );
+  const similarities = bestQueryCosines(zImage, firstTokens(tokens));
+  const probabilities = matchProbabilities(itm_logits);
+  return texts.map((text, i) => ({ text, itc: similarities[i]!, itm: probabilities[i]! }));
+}
 
-  const similarities = bestQueryCosines(zImage!, firstTokens(tokens));
-  const [rows] = [toFloat32(logits)];
-  return texts.map((text, i) => ({ text, itc: similarities[i]!, itm: sigmoid(rows[2 * i + 1]! - rows[2 * i]!) }));
+/** An image and a text by their places in two lists. */
+export interface Pair {
+  readonly image: number;
+  readonly text: number;
+}
+
+/** The probability (ITM) that the image and the text of each pair belong together. Give as many as fit in memory. */
+export async function matchPairs(
+  sessions: Sessions,
+  images: Images,
+  { texts, pairs, signal }: { texts: readonly string[]; pairs: readonly Pair[] } & MatchOptions,
+): Promise<number[]> {
+  if (pairs.length === 0) return [];
+  const image_embeds = await imageFeatures(sessions, images);
+  const encoded = encodeTexts(
+    sessions,
+    pairs.map(({ text }) => texts[text]!),
+  );
+  const image_rows = int64s(
+    [pairs.length],
+    pairs.map(({ image }) => image),
+  );
+  signal?.throwIfAborted();
+  const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask, image_embeds, image_rows };
+  return matchProbabilities((await (await sessions.pairs()).run(feeds, { itm_logits: null })).itm_logits);
+}
+
+/** Logits of "no match, match" [N, 2] as the probabilities of a match. */
+function matchProbabilities(logits: Value): number[] {
+  const data = toFloat32(logits);
+  return Array.from({ length: data.length / 2 }, (_, n) => sigmoid(data[2 * n + 1]! - data[2 * n]!));
 }
 
 /** zText: each text's [CLS], [N, E] of tokens [N, T, E]. */

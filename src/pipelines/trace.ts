@@ -1,6 +1,6 @@
 import { floats, int64s, toFloat32, type Value } from '../core/index.ts';
 import { questionPrompt } from './answer.ts';
-import { type ImageInput, readPixels, sizeOf } from './images.ts';
+import { imagesOf, type OneImage, readPixels, sizeOf } from './images.ts';
 import { bestQueryCosines, firstTokens } from './match.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
@@ -9,7 +9,7 @@ import { encodePrompts } from './write.ts';
 
 export interface TraceInputs {
   /** One picture, or `pixelValues` [B, 3, H, W]. */
-  readonly image: ImageInput | Value<'float32'>;
+  readonly image: OneImage;
   /** Compared with the images, or, where there is no head to do so, the language model's prompt as it is. */
   readonly text?: string | undefined;
   /** The language model's prompt, in its template. */
@@ -20,10 +20,7 @@ export interface TraceInputs {
 export async function trace(sessions: Sessions, inputs: TraceInputs): Promise<Record<string, Value>> {
   const { image, text } = inputs;
   const { files } = sessions;
-  const pixelValues = await readPixels(
-    typeof image === 'object' && 'dtype' in image ? image : [image],
-    files.processor,
-  );
+  const pixelValues = await readPixels(imagesOf(image), files.processor);
   const vision = await sessions.vision(sizeOf(pixelValues));
   const { last_hidden_state, image_embeds } = await vision.run({ pixel_values: pixelValues });
   const { queries, image_embeds_proj, language_projection } = await readQueries(sessions, image_embeds);

@@ -4,6 +4,7 @@ export * from './loop.ts';
 export * from './model-folder.ts';
 export * from './optimiser.ts';
 export * from './recipe.ts';
+export * from './recipe-file.ts';
 export * from './run-folder.ts';
 export * from './stage-one.ts';
 export * from './step.ts';

@@ -1,22 +1,28 @@
 import { elements, floats, random, type Value } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 
+export interface InitialOptions {
+  readonly seed: number;
+  /** Standard deviation of new weights: BERT's 0.02 at width 768; about 1/√width otherwise. */
+  readonly initializerRange: number;
+}
+
 /**
- * Starting values of a model's parameters by name: what `given` has, and for the rest BERT's initialisation (normal with
- * deviation 0.02, biases 0, norms 1), with PyTorch's for the heads, as in LAVIS. A function of the seed and the name.
+ * Starting values of a model's parameters by name: what `given` has, and for the rest BERT's initialisation (normal,
+ * biases 0, norms 1), with PyTorch's for the heads, as in LAVIS. A function of the seed and the name.
  */
 export function initialValues(
   declared: ReadonlyMap<string, Tensor>,
   given: ReadonlyMap<string, Value>,
-  seed: number,
+  options: InitialOptions,
 ): Map<string, Value> {
-  return new Map([...declared].map(([name, t]) => [name, given.get(name) ?? draw(name, t.shape.map(Number), seed)]));
+  return new Map([...declared].map(([name, t]) => [name, given.get(name) ?? draw(name, t.shape.map(Number), options)]));
 }
 
 /** ITC's temperature starts here. */
 const temperature = 0.07;
 
-function draw(name: string, shape: number[], seed: number): Value {
+function draw(name: string, shape: number[], { seed, initializerRange }: InitialOptions): Value {
   const draws = random(seed, 'init', name);
   const fill = (next: () => number) => floats(shape, Float32Array.from({ length: elements(shape) }, next));
   if (name === 'temp') return fill(() => temperature);
@@ -26,5 +32,5 @@ function draw(name: string, shape: number[], seed: number): Value {
     const bound = 1 / Math.sqrt(shape[1]!);
     return fill(() => draws.between(-bound, bound));
   }
-  return fill(() => 0.02 * draws.normal());
+  return fill(() => initializerRange * draws.normal());
 }

@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { parse } from 'yaml';
 import { z } from 'zod';
-import { nearest, UsageError } from '../core/index.ts';
 import { datasetConfig } from '../data/index.ts';
 import { adamWDefaults, type ScheduleName, schedules } from '../optim/index.ts';
+import { readRecipeFile } from './recipe-file.ts';
 
 /** What a recipe says about the run itself, in LAVIS's words where it has one. */
 const run = z.strictObject({
@@ -57,6 +55,8 @@ const stageOne = z.strictObject({
     num_hidden_layers: z.int().positive().optional(),
     cross_attention_freq: z.int().positive().default(2),
     embed_dim: z.int().positive().default(256),
+    /** Standard deviation of new weights; 0.02 suits a width of 768. */
+    initializer_range: z.number().positive().default(0.02),
     /** Keep only the word pieces that the training captions use, and single characters. */
     prune_vocabulary: z.boolean().default(false),
   }),
@@ -94,68 +94,6 @@ export type Recipe = z.infer<typeof recipe>;
 export type StageOneRecipe = z.infer<typeof stageOne>;
 export type StageTwoRecipe = z.infer<typeof stageTwo>;
 
-/**
- * Reads a recipe and lays `key=value` arguments (`run.init_lr=1e-4`; values are YAML) over it.
- * Throws UsageError naming the file and the field; an unknown key comes with the nearest known one.
- */
-export async function readRecipe(file: string, overrides: readonly string[] = []): Promise<Recipe> {
-  const text = await readFile(file, 'utf8').catch((cause) => {
-    throw new UsageError(`${file}: expected a recipe in YAML, but it cannot be read (${cause.code})`, { cause });
-  });
-  return parseRecipe(text, overrides, file);
-}
-
-export function parseRecipe(text: string, overrides: readonly string[] = [], file = 'recipe'): Recipe {
-  const tree = parseYaml(text, file);
-  if (typeof tree !== 'object' || tree === null)
-    throw new UsageError(`${file}: expected a mapping, found ${typeof tree}`);
-  for (const override of overrides) {
-    const [path, yaml] = [override.slice(0, override.indexOf('=')), override.slice(override.indexOf('=') + 1)];
-    if (!override.includes('=')) throw new UsageError(`${override}: expected key=value, such as run.seed=7`);
-    set(tree as Record<string, unknown>, path.split('.'), parseYaml(yaml, path));
-  }
-  const parsed = recipe.safeParse(tree);
-  if (parsed.success) return parsed.data;
-  throw new UsageError(`${file}: ${explain(parsed.error.issues[0]!, tree)}`);
-}
-
-function parseYaml(text: string, where: string): unknown {
-  try {
-    return parse(text);
-  } catch (cause) {
-    throw new UsageError(`${where}: ${cause instanceof Error ? cause.message.split('\n')[0] : cause}`, { cause });
-  }
-}
-
-function set(tree: Record<string, unknown>, [key, ...rest]: string[], v: unknown): void {
-  if (key === undefined) return;
-  if (rest.length === 0) tree[key] = v;
-  else {
-    const child = tree[key];
-    const next = typeof child === 'object' && child !== null ? (child as Record<string, unknown>) : {};
-    tree[key] = next;
-    set(next, rest, v);
-  }
-}
-
-function explain(issue: z.core.$ZodIssue, tree: unknown): string {
-  const path = issue.path.join('.');
-  if (issue.code === 'unrecognized_keys') {
-    const key = issue.keys[0]!;
-    const near = nearest(key, knownKeys(tree));
-    return `${[path, key].filter(Boolean).join('.')} is not a key of a recipe${near ? `; did you mean ${near}?` : ''}`;
-  }
-  return `${path || 'the recipe'}: ${issue.message}`;
-}
-
-/** All keys of the recipe's task. */
-function knownKeys(tree: unknown): string[] {
-  const task = typeof tree === 'object' && tree !== null && 'task' in tree ? tree.task : undefined;
-  const { shape } = task === 'stage2' ? stageTwo : stageOne;
-  return [
-    ...Object.keys(shape),
-    ...Object.keys(shape.model.shape),
-    ...Object.keys(shape.data.shape),
-    ...Object.keys(shape.run.shape),
-  ];
-}
+/** Reads a training recipe; see `readRecipeFile`. */
+export const readRecipe = (file: string, overrides?: readonly string[]): Promise<Recipe> =>
+  readRecipeFile(recipe, file, overrides);

@@ -2,7 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config, stageOneInputs, stageOneLosses } from '../blip2/index.ts';
 import { floats, random, toFloat32, type Value } from '../core/index.ts';
-import { concatenate, drawCaption, type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
+import {
+  concatenate,
+  drawCaption,
+  type FeatureCache,
+  type ImageTextRecord,
+  openDataset,
+  type Records,
+} from '../data/index.ts';
 import { bertToQFormer, Checkpoint } from '../hub/index.ts';
 import { DropoutPool, Params } from '../nn/index.ts';
 import { schedules } from '../optim/index.ts';
@@ -15,7 +22,7 @@ import {
   withSpecialToken,
 } from '../text/index.ts';
 import { BatchPlan, type PlannedBatch } from './batch-plan.ts';
-import { cacheFeatures, encoderKey, FeatureCache, type FrozenEncoder, featureShape } from './image-features.ts';
+import { encodeDataset, type FrozenEncoder, openFeatureCache } from './image-features.ts';
 import { initialValues } from './initial-values.ts';
 import { type Progress, type StepResult, trainLoop } from './loop.ts';
 import { readFrozenEncoder, writeModel } from './model-folder.ts';
@@ -42,10 +49,11 @@ export async function trainStageOne(recipe: StageOneRecipe, options: TrainOption
   const frozen = await readFrozenEncoder(model);
   const sets = await Promise.all(data.train.map((d) => openDataset(d, { skipBad: options.skipBad ?? false })));
   const records = concatenate(sets);
-  const cache = new FeatureCache(join(data.feature_cache, encoderKey(frozen)), featureShape(frozen));
-  const keys = await cacheFeatures(records, cache, frozen, {
+  const cache = await openFeatureCache(data.feature_cache, frozen);
+  const keys = await encodeDataset(records, cache, {
+    frozen,
     onProgress: (done, total) => options.onMessage?.(`encoding images: ${done} of ${total}`),
-    ...(options.signal ? { signal: options.signal } : {}),
+    signal: options.signal,
   });
 
   const text = await readText(model, records);
@@ -54,7 +62,8 @@ export async function trainStageOne(recipe: StageOneRecipe, options: TrainOption
     recipe,
     config,
     decoderStart: text.tokenizer.require('bos'),
-    ...featureShape(frozen),
+    patches: cache.patches,
+    width: cache.width,
   });
   const plan = new BatchPlan(
     sets.map((s) => s.length),
@@ -294,12 +303,18 @@ class StepsByLength {
       ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
     });
     const graph = { outputs: { loss, itc, itm, itg, itmAccuracy }, declared: p.declared, trains: () => true };
-    const session = run.threads === undefined ? {} : { threads: run.threads };
+    // Several graphs take turns on the same cores: a thread that spins after its turn would take one from the next.
+    const session = { spinning: false, ...(run.threads === undefined ? {} : { threads: run.threads }) };
     const train = this.#first
       ? await this.#first.sibling(graph, session)
       : await TrainStep.create(
           graph,
-          { initial: initialValues(p.declared, given ?? new Map(), run.seed) },
+          {
+            initial: initialValues(p.declared, given ?? new Map(), {
+              seed: run.seed,
+              initializerRange: recipe.model.initializer_range,
+            }),
+          },
           {
             session,
             weightDecay: run.weight_decay,

@@ -163,9 +163,6 @@ const samples = {
       return { operands: [x], op: (t) => ops.transpose(t, { perm }), reference: (t) => a.transposed(t, perm) };
     },
   },
-  swapLast: {
-    draw: (d) => ({ operands: [d.reals(d.shape(2, 4))], op: ops.swapLast, reference: a.swapped }),
-  },
   expand: {
     draw: (d) => {
       const like = d.bools(d.shape());
@@ -319,7 +316,6 @@ const samples = {
       return { operands: [d.reals([...left, n, k]), d.reals([...right, k, m])], op: ops.matMul, reference: a.product };
     },
   },
-  fusedMatMul: product(ops.fusedMatMul),
   batchedProduct: product(ops.batchedProduct),
   gemm: {
     draw: (d) => {

@@ -8,7 +8,6 @@ import { compile } from '../../src/runtime/index.ts';
 import {
   type Fixture,
   goldenPath,
-  magnitude,
   readFixture,
   readJson,
   relativeError,
@@ -103,11 +102,6 @@ for (const name of checkpoints) {
       const [error, tolerance] = isProbe ? [scaledError, tolerances.epsProbe] : [relativeError, tolerances.forward];
       const mask = scoredPositions(fixture);
       const { plain, counted } = await logitsOf(fixture, checkpoint);
-      console.log(
-        file,
-        error(keptRows(plain, mask), keptRows(take(fixture, 'out.logits'), mask)),
-        magnitude(take(fixture, 'out.logits')),
-      );
       expect(error(keptRows(plain, mask), keptRows(take(fixture, 'out.logits'), mask))).toBeLessThan(tolerance);
       const generated = fixture['out.logits_generate_positions'];
       if (generated) expect(error(keptRows(counted!, mask), keptRows(generated, mask))).toBeLessThan(tolerance);

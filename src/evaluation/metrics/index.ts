@@ -14,6 +14,8 @@ export {
   type RecallAtK,
   type RetrievalRecall,
   type RetrievalScores,
+  ranksOf,
+  recallAtK,
   retrievalRanks,
   retrievalRecall,
 } from './retrieval.ts';

@@ -27,11 +27,7 @@ export function retrievalRecall(scores: RetrievalScores): RetrievalRecall {
   return { ...recall, mean: mean([...Object.values(recall.imageToText), ...Object.values(recall.textToImage)]) };
 }
 
-/**
- * For each query the number of wrong candidates that score at least as high as its best right one: 0 is first. A tie
- * counts against the model, so equal scores for everything do not look like a perfect result; so does NaN. A query
- * without a right candidate has rank Infinity.
- */
+/** Ranks both ways, as `ranksOf` gives them. */
 export function retrievalRanks({ imageToText, textToImage, imageOfText }: RetrievalScores): {
   imageToText: number[];
   textToImage: number[];
@@ -41,8 +37,8 @@ export function retrievalRanks({ imageToText, textToImage, imageOfText }: Retrie
   expectShape('imageToText', imageToText, [images, texts]);
   expectShape('textToImage', textToImage, [texts, images]);
   return {
-    imageToText: ranks(imageToText, (image, text) => imageOfText[text] === image),
-    textToImage: ranks(textToImage, (text, image) => imageOfText[text] === image),
+    imageToText: ranksOf(imageToText, (image, text) => imageOfText[text] === image),
+    textToImage: ranksOf(textToImage, (text, image) => imageOfText[text] === image),
   };
 }
 
@@ -51,7 +47,12 @@ function expectShape(name: string, { shape }: Value, expected: readonly number[]
   throw new ShapeError(`${name}: expected scores of shape [${expected}] (one imageOfText per text), found [${shape}]`);
 }
 
-function ranks(scores: Value, isRight: (query: number, candidate: number) => boolean): number[] {
+/**
+ * For each query, a row of `scores` [queries, candidates], the number of wrong candidates that score at least as high as
+ * its best right one: 0 is first. A tie counts against the model, so equal scores for everything do not look like a
+ * perfect result; so does NaN. A query without a right candidate has rank Infinity.
+ */
+export function ranksOf(scores: Value, isRight: (query: number, candidate: number) => boolean): number[] {
   const [queries, candidates] = scores.shape as [number, number];
   const data = toFloat32(scores);
   return Array.from({ length: queries }, (_, query) => {
@@ -66,7 +67,8 @@ function ranks(scores: Value, isRight: (query: number, candidate: number) => boo
   });
 }
 
-const recallAtK = (queryRanks: readonly number[]): RecallAtK => ({
+/** Recall@1/5/10 of queries by their ranks. */
+export const recallAtK = (queryRanks: readonly number[]): RecallAtK => ({
   1: recall(queryRanks, 1),
   5: recall(queryRanks, 5),
   10: recall(queryRanks, 10),

@@ -1,6 +1,7 @@
 import { type DType, type Shape, ShapeError } from '../../core/index.ts';
 import { defineOp, type Op, operator } from '../define-op.ts';
 import { numbers, type Tensor } from '../tensor.ts';
+import { checkAxis, checkOthersEqual } from './axis.ts';
 import { add } from './elementwise.ts';
 import { expand, unsqueeze } from './movement.ts';
 
@@ -24,26 +25,31 @@ export const scatterAdd = operator(
     scatterNd(zeros(rows.dtype, shape), unsqueeze(indices, { axis: indices.shape.length }), rows),
 );
 
-/** data with updates added at the rows that the last axis of `indices` names. */
+/** data with updates added at the rows that the last axis of `indices`, of length 1, names. */
 const scatterNd: Op<[data: Tensor, indices: Tensor, updates: Tensor]> = defineOp('ScatterND', {
-  infer: ([data]) => ({ dtype: data.dtype, shape: data.shape }),
+  infer: ([data, indices, updates]) => {
+    const rows = [...indices.shape.slice(0, -1), ...data.shape.slice(1)];
+    if (updates.shape.join() !== rows.join()) throw new ShapeError(`the updates must be [${rows.join(', ')}]`);
+    return { dtype: data.dtype, shape: data.shape };
+  },
   vjp: (g, { inputs: [, indices] }) => [g, null, gatherNd(g, indices)],
   encode: (inputs) => ({ operands: inputs, attributes: { reduction: 'add' } }),
 });
 
+/** The rows of data that the last axis of `indices`, of length 1, names. */
 const gatherNd: Op<[data: Tensor, indices: Tensor]> = defineOp('GatherND', {
-  infer: ([data, indices]) => {
-    const depth = indices.shape.at(-1);
-    if (typeof depth !== 'number') throw new ShapeError(`the last axis of the indices must be fixed, got ${depth}`);
-    return { dtype: data.dtype, shape: [...indices.shape.slice(0, -1), ...data.shape.slice(depth)] };
-  },
+  infer: ([data, indices]) => ({
+    dtype: data.dtype,
+    shape: [...indices.shape.slice(0, -1), ...data.shape.slice(1)],
+  }),
   vjp: (g, { inputs: [data, indices] }) => [scatterNd(zeros(g.dtype, data.shape), indices, g), null],
 });
 
 /** y[i][j] = x[i][indices[i][j]] for axis 1, and so on: x and indices differ along `axis` only. */
 export const gatherElements: Op<[x: Tensor, indices: Tensor], { axis: number }> = defineOp('GatherElements', {
-  infer: ([x, indices]) => {
-    if (x.shape.length !== indices.shape.length) throw new ShapeError('ranks differ');
+  infer: ([x, indices], { axis }) => {
+    checkAxis(x, axis);
+    checkOthersEqual(x, indices, axis);
     return { dtype: x.dtype, shape: indices.shape };
   },
   vjp: (g, { inputs: [x, indices], attrs: { axis } }) => [
@@ -56,7 +62,9 @@ export const gatherElements: Op<[x: Tensor, indices: Tensor], { axis: number }> 
 export const scatterElements: Op<[data: Tensor, indices: Tensor, updates: Tensor], { axis: number }> = defineOp(
   'ScatterElements',
   {
-    infer: ([data, indices, updates]) => {
+    infer: ([data, indices, updates], { axis }) => {
+      checkAxis(data, axis);
+      checkOthersEqual(data, indices, axis);
       if (indices.shape.join() !== updates.shape.join()) throw new ShapeError('indices and updates differ in shape');
       return { dtype: data.dtype, shape: data.shape };
     },

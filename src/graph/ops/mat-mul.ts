@@ -1,9 +1,8 @@
 import { type Dim, mulDims, ShapeError } from '../../core/index.ts';
 import { defineOp, type Op, operator } from '../define-op.ts';
 import type { Tensor, TensorType } from '../tensor.ts';
-import { broadcast, mul } from './elementwise.ts';
-import { reshape, swapLast } from './movement.ts';
-import { reduceSum } from './reduce.ts';
+import { broadcast } from './elementwise.ts';
+import { reshape } from './movement.ts';
 
 /** Which operands are read transposed (their last two axes), and what the product is multiplied with. */
 interface Form {
@@ -34,11 +33,11 @@ export const matMul: Op<Pair> = defineOp('MatMul', {
   vjp: (g, { inputs: [a, b] }) => [batchedProduct(g, b, { transB: true }), batchedProduct(a, g, { transA: true })],
 });
 
-/** y = α a⁽ᵀ⁾ b⁽ᵀ⁾, batched: the transposes cost nothing. A contrib operator. */
-export const fusedMatMul: Op<Pair, Form> = defineOp('FusedMatMul', {
+/** y = α a⁽ᵀ⁾ b⁽ᵀ⁾, batched over leading axes: the transposes cost nothing. A contrib operator of ONNX Runtime. */
+export const batchedProduct: Op<Pair, Form> = defineOp('FusedMatMul', {
   domain: 'com.microsoft',
   infer,
-  vjp: (g, { inputs: [a, b], attrs }) => productVjp(g, [a, b], attrs, fusedMatMul),
+  vjp: (g, { inputs: [a, b], attrs }) => productVjp(g, [a, b], attrs, batchedProduct),
   encode: (inputs, { transA, transB, alpha = 1 }) => ({
     operands: inputs,
     attributes: { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } },
@@ -57,7 +56,7 @@ export const gemm: Op<[a: Tensor, b: Tensor, c: Tensor | undefined], Form> = def
   },
   vjp: (g, { inputs: [a, b, c], attrs }) => [
     ...productVjp(g, [a, b], attrs, (x, y, form) => gemm(x, y, undefined, form ?? {})),
-    c ? (c.shape.length === 1 ? reduceSum(g, { axes: [0], keepDims: false }) : g) : null,
+    c ? g : null,
   ],
   encode: (inputs, { transA, transB, alpha = 1 }) => ({
     operands: inputs,
@@ -78,13 +77,6 @@ function productVjp(
     transB ? product(g, a, { transA: true, transB: transA, alpha }) : product(a, g, { transA: !transA, alpha }),
   ];
 }
-
-/** α a⁽ᵀ⁾ b⁽ᵀ⁾ by the fused kernel, or by plain operators where the dtype has none (float64, in gradient checks). */
-export const batchedProduct = operator((a: Tensor, b: Tensor, form: Form = {}): Tensor => {
-  if (a.dtype === 'float32') return fusedMatMul(a, b, form);
-  const product = matMul(form.transA ? swapLast(a) : a, form.transB ? swapLast(b) : b);
-  return form.alpha === undefined || form.alpha === 1 ? product : mul(product, form.alpha);
-});
 
 /** x Wᵀ + b over the last axis, W [out, in] as checkpoints store it: one Gemm on the rows of x. */
 export const linearProduct = operator((x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {

@@ -1,6 +1,7 @@
 import { addDims, type Dim, type Shape, ShapeError, sizeOf, subDims } from '../../core/index.ts';
 import { defineOp, type Op, operator } from '../define-op.ts';
 import { dims, numbers, type Tensor } from '../tensor.ts';
+import { checkAxis, checkOthersEqual } from './axis.ts';
 import { broadcast } from './elementwise.ts';
 
 type One = [x: Tensor];
@@ -32,12 +33,6 @@ export const transpose: Op<One, { perm: readonly number[] }> = defineOp('Transpo
   vjp: (g, { attrs: { perm } }) => [transpose(g, { perm: perm.map((_, i) => perm.indexOf(i)) })],
 });
 
-/** The last two axes exchanged. */
-export const swapLast = operator((x: Tensor): Tensor => {
-  const n = x.shape.length;
-  return transpose(x, { perm: [...x.shape.keys()].map((i) => (i === n - 1 ? n - 2 : i === n - 2 ? n - 1 : i)) });
-});
-
 export const expand: Op<One, { shape: Shape }> = defineOp('Expand', {
   infer: ([x], { shape }) => ({ dtype: x.dtype, shape: broadcast(x.shape, shape) }),
   vjp: (g) => [g],
@@ -65,17 +60,16 @@ export const slice: Op<One, { axis: number; start?: Dim; end?: Dim }> = defineOp
 });
 
 function span(x: Tensor, { axis, start = 0, end }: { axis: number; start?: Dim; end?: Dim }) {
-  if (axis < 0 || axis >= x.shape.length)
-    throw new ShapeError(`axis ${axis} is out of range for rank ${x.shape.length}`);
+  checkAxis(x, axis);
   return { axis, start, end: end ?? x.shape[axis]! };
 }
 
 /** Zeros before and after along one axis. */
 export const pad: Op<One, { axis: number; before: Dim; after: Dim }> = defineOp('Pad', {
-  infer: ([x], { axis, before, after }) => ({
-    dtype: x.dtype,
-    shape: x.shape.map((d, i) => (i === axis ? addDims(addDims(d, before), after) : d)),
-  }),
+  infer: ([x], { axis, before, after }) => {
+    checkAxis(x, axis);
+    return { dtype: x.dtype, shape: x.shape.map((d, i) => (i === axis ? addDims(addDims(d, before), after) : d)) };
+  },
   vjp: (g, { inputs: [x], attrs: { axis, before } }) => [
     slice(g, { axis, start: before, end: addDims(before, x.shape[axis]!) }),
   ],
@@ -89,12 +83,10 @@ const joinTwoOrMore: Op<Tensor[], { axis: number }> = defineOp('Concat', {
   infer: (parts, { axis }) => {
     const [first, ...rest] = parts;
     if (!first) throw new ShapeError('nothing to join');
+    checkAxis(first, axis);
     for (const part of rest) {
       if (part.dtype !== first.dtype) throw new ShapeError(`dtypes differ: ${first.dtype} and ${part.dtype}`);
-      if (part.shape.length !== first.shape.length) throw new ShapeError('ranks differ');
-      first.shape.forEach((d, i) => {
-        if (i !== axis && d !== part.shape[i]) throw new ShapeError(`axis ${i} differs: ${d} and ${part.shape[i]}`);
-      });
+      checkOthersEqual(first, part, axis);
     }
     const joined = parts.reduce<Dim>((sum, part) => addDims(sum, part.shape[axis]!), 0);
     return { dtype: first.dtype, shape: first.shape.map((d, i) => (i === axis ? joined : d)) };

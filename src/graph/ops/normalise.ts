@@ -1,12 +1,12 @@
 import { ShapeError } from '../../core/index.ts';
 import { defineMultiOp, defineOp, type MultiOp, type Op } from '../define-op.ts';
 import type { Tensor, TensorType } from '../tensor.ts';
+import { checkAxis } from './axis.ts';
 import { add, exp, mul, reciprocal, sqrt, sub } from './elementwise.ts';
 import { reduceMean, reduceSum } from './reduce.ts';
 
 function along([x]: [x: Tensor], { axis }: { axis: number }): TensorType {
-  if (axis < 0 || axis >= x.shape.length)
-    throw new ShapeError(`axis ${axis} is out of range for rank ${x.shape.length}`);
+  checkAxis(x, axis);
   return { dtype: x.dtype, shape: x.shape };
 }
 
@@ -45,15 +45,10 @@ export const layerNormalization: MultiOp<
     if (!g) return [null, null, null];
     const last = { axes: [x.shape.length - 1], keepDims: true };
     const { mean, inverseDeviation } = x.dtype === 'float32' ? outputs : statistics(x, epsilon);
-    const rows = { axes: [...x.shape.keys()].slice(0, -1), keepDims: false };
     const normalised = mul(sub(x, mean), inverseDeviation);
     const h = mul(g, scale);
     const projected = mul(normalised, reduceMean(mul(h, normalised), last));
-    return [
-      mul(sub(sub(h, reduceMean(h, last)), projected), inverseDeviation),
-      reduceSum(mul(g, normalised), rows),
-      reduceSum(g, rows),
-    ];
+    return [mul(sub(sub(h, reduceMean(h, last)), projected), inverseDeviation), mul(g, normalised), g];
   },
   encode: (inputs, { epsilon }) => ({ operands: inputs, attributes: { axis: -1, epsilon: { float: epsilon } } }),
 });

@@ -1,6 +1,7 @@
 import { type Dim, mulDims, type Shape, ShapeError } from '../../core/index.ts';
 import { defineMultiOp, defineOp, type MultiOp, type Op } from '../define-op.ts';
 import { dims, numbers, type Tensor, type TensorType } from '../tensor.ts';
+import { checkAxis } from './axis.ts';
 import { cast, div, equal, mul } from './elementwise.ts';
 import { scatterElements, zeros } from './indexing.ts';
 import { expand, reshape } from './movement.ts';
@@ -14,8 +15,7 @@ type One = [x: Tensor];
 const kept = (shape: Shape, axes: readonly number[]): Dim[] => shape.map((d, i) => (axes.includes(i) ? 1 : d));
 
 function infer([x]: One, { axes, keepDims }: Axes): TensorType {
-  const outside = axes.find((axis) => axis < 0 || axis >= x.shape.length);
-  if (outside !== undefined) throw new ShapeError(`axis ${outside} is out of range for rank ${x.shape.length}`);
+  for (const axis of axes) checkAxis(x, axis);
   return { dtype: x.dtype, shape: keepDims ? kept(x.shape, axes) : x.shape.filter((_, i) => !axes.includes(i)) };
 }
 
@@ -57,7 +57,10 @@ export const reduceMax: Op<One, Axes> = defineOp('ReduceMax', {
 
 /** The index of the largest entry (the first of equals), int64. */
 export const argMax: Op<One, { axis: number }> = defineOp('ArgMax', {
-  infer: ([x], { axis }) => ({ dtype: 'int64', shape: x.shape.filter((_, i) => i !== axis) }),
+  infer: ([x], { axis }) => {
+    checkAxis(x, axis);
+    return { dtype: 'int64', shape: x.shape.filter((_, i) => i !== axis) };
+  },
   vjp: () => [null],
   encode: ([x], { axis }) => ({ operands: [x], attributes: { axis, keepdims: 0 } }),
 });
@@ -66,6 +69,11 @@ export const argMax: Op<One, { axis: number }> = defineOp('ArgMax', {
 export const topK: MultiOp<One, { axis: number; k: Dim }, 'values' | 'indices'> = defineMultiOp('TopK', {
   outputs: ['values', 'indices'],
   infer: ([x], { axis, k }) => {
+    checkAxis(x, axis);
+    const size = x.shape[axis]!;
+    if (typeof k === 'number' && typeof size === 'number' && k > size) {
+      throw new ShapeError(`the ${k} largest of ${size} were asked for`);
+    }
     const shape = x.shape.map((d, i) => (i === axis ? k : d));
     return { values: { dtype: x.dtype, shape }, indices: { dtype: 'int64', shape } };
   },
@@ -77,7 +85,10 @@ export const topK: MultiOp<One, { axis: number; k: Dim }, 'values' | 'indices'> 
 
 /** Running sums along an axis. */
 export const cumSum: Op<One, { axis: number; reverse?: boolean }> = defineOp('CumSum', {
-  infer: ([x]) => x,
+  infer: ([x], { axis }) => {
+    checkAxis(x, axis);
+    return { dtype: x.dtype, shape: x.shape };
+  },
   vjp: (g, { attrs: { axis, reverse } }) => [cumSum(g, { axis, reverse: !reverse })],
   encode: ([x], { axis, reverse }) => ({
     operands: [x, numbers(axis, 'int64')],

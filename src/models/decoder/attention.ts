@@ -1,4 +1,4 @@
-import { mulDims } from '../../core/index.ts';
+import { type Dim, mulDims } from '../../core/index.ts';
 import { add, batchedProduct, concat, fixed, reshape, softmax, split, type Tensor } from '../../graph/index.ts';
 import type { LayerCache } from '../contracts.ts';
 
@@ -23,11 +23,11 @@ export interface CachedHeads {
  * so that nothing is repeated either.
  */
 export function attendCached({ q, k, v, cache, mask, scale }: CachedHeads): Tensor {
-  const [batch, heads, length, d] = q.shape.map((size) => size);
+  const [batch, heads, length, d] = q.shape as [Dim, Dim, Dim, Dim];
   const keyHeads = fixed(k.shape[1], 'key heads');
-  const grouped = [batch!, keyHeads, mulDims(fixed(heads, 'heads') / keyHeads, length!)];
+  const grouped = [batch, keyHeads, mulDims(fixed(heads, 'heads') / keyHeads, length)];
   const alpha = scale ?? fixed(d, 'head width') ** -0.5;
-  const rows = reshape(q, { shape: [...grouped, d!] });
+  const rows = reshape(q, { shape: [...grouped, d] });
   const keys = cache ? [cache.key, k] : [k];
   const values = cache ? [cache.value, v] : [v];
 
@@ -36,11 +36,11 @@ export function attendCached({ q, k, v, cache, mask, scale }: CachedHeads): Tens
     { axis: 3 },
   );
   const seen = scores.shape[3]!;
-  const weights = softmax(add(reshape(scores, { shape: [batch!, heads!, length!, seen] }), mask), { axis: 3 });
+  const weights = softmax(add(reshape(scores, { shape: [batch, heads, length, seen] }), mask), { axis: 3 });
   const parts = split(reshape(weights, { shape: [...grouped, seen] }), {
     axis: 3,
     sizes: keys.map((key) => key.shape[2]!),
   });
   const y = parts.map((part, i) => batchedProduct(part, values[i]!)).reduce((a, b) => add(a, b));
-  return reshape(y, { shape: [batch!, heads!, length!, d!] });
+  return reshape(y, { shape: [batch, heads, length, d] });
 }

@@ -29,25 +29,25 @@ export function lastOf(x: Tensor, length: Dim): Tensor {
 }
 
 /** The additive mask [B, 1, 1, S] that hides padding: attentionMask int64 [B, S], 1 = keep. */
-export function paddingMask(attentionMask: Tensor, dtype: DType): Tensor {
-  const [batch, seen] = attentionMask.shape;
-  return additive(equal(reshape(attentionMask, { shape: [batch!, 1, 1, seen!] }), 1), dtype);
-}
+export const paddingMask = (attentionMask: Tensor, dtype: DType): Tensor => additive(isKept(attentionMask), dtype);
 
 /** The additive mask [B, 1, T, past + T] of T new positions: each sees what is kept, up to itself. */
 export function causalMask(attentionMask: Tensor, length: Dim, dtype: DType): Tensor {
-  const [batch, seen] = attentionMask.shape;
-  const slots = reshape(range(seen!), { shape: [1, seen!] });
+  const seen = attentionMask.shape[1]!;
+  const slots = reshape(range(seen), { shape: [1, seen] });
   const upToItself = lessOrEqual(slots, reshape(lastOf(slots, length), { shape: [length, 1] })); // [T, past + T]
-  const kept = equal(reshape(attentionMask, { shape: [batch!, 1, 1, seen!] }), 1);
-  return additive(and(kept, reshape(upToItself, { shape: [1, 1, length, seen!] })), dtype);
+  return additive(and(isKept(attentionMask), reshape(upToItself, { shape: [1, 1, length, seen] })), dtype);
+}
+
+/** bool [B, 1, 1, S]. */
+function isKept(attentionMask: Tensor): Tensor {
+  const [batch, seen] = attentionMask.shape as [Dim, Dim];
+  return equal(reshape(attentionMask, { shape: [batch, 1, 1, seen] }), 1);
 }
 
 const additive = (visible: Tensor, dtype: DType): Tensor => where(visible, numbers(0, dtype), numbers(hidden, dtype));
 
-/**
- * The position of every slot when padding does not count: int64 [B, past + T], −1 at padding. attentionMask as above.
- */
+/** The position of every slot of attentionMask when padding does not count: int64 [B, past + T], −1 at padding. */
 export const countedPositions = (attentionMask: Tensor): Tensor =>
   sub(mul(cumSum(attentionMask, { axis: 1 }), attentionMask), 1);
 

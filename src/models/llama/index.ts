@@ -2,8 +2,6 @@ import type { DecoderFamily } from '../contracts.ts';
 import { type LlamaConfig, parseLlamaConfig } from './config.ts';
 import { decodeLlama, describeLlama, embedLlama, llamaHead } from './model.ts';
 
-export { type LlamaConfig, parseLlamaConfig } from './config.ts';
-
 export const llamaFamily: DecoderFamily<LlamaConfig> = {
   kind: 'decoder',
   parseConfig: parseLlamaConfig,

@@ -2,8 +2,6 @@ import type { DecoderFamily } from '../contracts.ts';
 import { type OptConfig, parseOptConfig } from './config.ts';
 import { decodeOpt, describeOpt, embedOpt, optHead } from './model.ts';
 
-export { type OptConfig, parseOptConfig } from './config.ts';
-
 export const optFamily: DecoderFamily<OptConfig> = {
   kind: 'decoder',
   parseConfig: parseOptConfig,

@@ -2,8 +2,6 @@ import type { EncoderDecoderFamily } from '../contracts.ts';
 import { parseT5Config, type T5Config } from './config.ts';
 import { decodeT5, describeT5, embedT5, encodeT5, memoryT5, t5Head } from './model.ts';
 
-export { parseT5Config, type T5Config } from './config.ts';
-
 export const t5Family: EncoderDecoderFamily<T5Config> = {
   kind: 'encoder-decoder',
   parseConfig: parseT5Config,

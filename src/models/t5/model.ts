@@ -35,17 +35,16 @@ const keysAndValues = (p: Params, x: Tensor, c: T5Config): LayerCache => ({
   value: projectHeads(p.at('v'), x, c),
 });
 
-/** Scores are not divided by √d: the initialisation made up for it (footnote in the reference). `mask` has the bias. */
-function selfAttention(
-  p: Params,
-  x: Tensor,
-  {
-    mask,
-    added,
-    cache,
-    config: c,
-  }: { mask: Tensor; added: LayerCache; cache?: LayerCache | undefined; config: T5Config },
-): Tensor {
+interface SelfAttention {
+  /** Additive, with the relative bias: [B, H, N, past + N]. */
+  mask: Tensor;
+  added: LayerCache;
+  cache?: LayerCache | undefined;
+  config: T5Config;
+}
+
+/** T5 does not divide its scores by √d: its initialisation has the factor instead. */
+function selfAttention(p: Params, x: Tensor, { mask, added, cache, config: c }: SelfAttention): Tensor {
   const q = projectHeads(p.at('q'), x, c);
   return projectOut(p, attendCached({ q, k: added.key, v: added.value, cache, mask, scale: 1 }), c);
 }

@@ -9,6 +9,15 @@ interface Pooling {
   grid?: Grid;
 }
 
+/** P and Dv of the features of one image: a class token, and patches averaged in squares of `pooling` x `pooling`. */
+export function featureShape(
+  { patchSize, width }: { patchSize: number; width: number },
+  { size, pooling }: { size: { width: number; height: number }; pooling: number },
+): { patches: number; width: number } {
+  const [rows, columns] = [size.height, size.width].map((side) => Math.floor(side / patchSize / pooling));
+  return { patches: 1 + rows! * columns!, width };
+}
+
 /**
  * Fewer image tokens for the Q-Former to read: imageEmbeds [B, 1 + h·w, D] with the patches averaged in squares of
  * factor x factor: [B, 1 + h·w / factor², D]. The class token stays first. Throws ShapeError where the squares do not fill

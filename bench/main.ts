@@ -1,0 +1,22 @@
+/** `npm run bench -- NAME…`: claims measured beside their peers, a line of JSON for each result; without NAME, a list. */
+import { nearest } from '../src/core/index.ts';
+import type { Claim } from './measure.ts';
+import { stageOneStep } from './stage1-step.ts';
+
+const claims: Readonly<Record<string, Claim>> = {
+  'stage1-step': stageOneStep,
+};
+
+const names = process.argv.slice(2);
+const unknown = names.find((name) => !(name in claims));
+if (unknown !== undefined) {
+  const guess = nearest(unknown, Object.keys(claims));
+  process.stderr.write(`bench: there is no claim ${unknown}${guess ? `; did you mean ${guess}?` : ''}\n`);
+  process.exitCode = 2;
+} else if (names.length === 0) {
+  for (const [name, { description }] of Object.entries(claims)) process.stdout.write(`${name}  ${description}\n`);
+} else {
+  for (const name of names) {
+    for await (const row of claims[name]!.run()) process.stdout.write(`${JSON.stringify(row)}\n`);
+  }
+}

@@ -1,0 +1,58 @@
+/** Peers are Python programs that answer one line of JSON for each line they read: bench/peers. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { RuntimeError } from '../src/core/index.ts';
+
+const requirements = join(import.meta.dirname, 'requirements.txt');
+const environment = join(import.meta.dirname, '..', '.cache', 'bench-venv');
+
+/** A running peer. */
+export class Peer {
+  readonly #process: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+  readonly #script: string;
+
+  private constructor(script: string, child: ChildProcess) {
+    this.#script = script;
+    this.#process = child;
+    this.#answers = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  /** Starts bench/peers/`script` with its settings. */
+  static start(script: string, settings: object): Peer {
+    const path = join(import.meta.dirname, 'peers', script);
+    const child = spawn(python(), [path, JSON.stringify(settings)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    return new Peer(script, child);
+  }
+
+  /** The peer's answer to a command: numbers by name. Throws RuntimeError where it has ended. */
+  async ask(command: string): Promise<Record<string, number>> {
+    this.#process.stdin!.write(`${command}\n`);
+    const { done, value } = await this.#answers.next();
+    if (done) throw new RuntimeError(`bench/peers/${this.#script} ended without an answer to "${command}"`);
+    return JSON.parse(value);
+  }
+
+  /** Ends the peer and waits until its memory is free. */
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    this.#process.stdin!.end();
+    if (this.#process.exitCode === null) await ended;
+  }
+}
+
+/** The interpreter of an environment with bench/requirements.txt, which is made on first use (some 6 GB, for PyTorch). */
+function python(): string {
+  const installed = join(environment, 'requirements.txt');
+  const interpreter = join(environment, 'bin', 'python');
+  if (existsSync(installed) && readFileSync(installed).equals(readFileSync(requirements))) return interpreter;
+  process.stderr.write(`installing the peers of bench/requirements.txt into ${environment} …\n`);
+  rmSync(environment, { recursive: true, force: true });
+  const stdio = ['ignore', 2, 2] as const; // stdout is for results
+  execFileSync('python3', ['-m', 'venv', environment], { stdio: [...stdio] });
+  execFileSync(interpreter, ['-m', 'pip', 'install', '--quiet', '-r', requirements], { stdio: [...stdio] });
+  copyFileSync(requirements, installed); // last: it says that the rest is there
+  return interpreter;
+}

@@ -1,0 +1,206 @@
+import { spawn } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeRandomModel } from '../../test/random-model.ts';
+import { Checkpoint } from '../hub/index.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const example = join(root, 'examples/apple.webp');
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command as a user starts it. */
+function blip2(args: readonly string[], { input = '', kill = false } = {}): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['scripts/start.js', ...args], { cwd: root });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+      if (kill && !child.killed) child.kill('SIGINT');
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.stdin.end(input);
+  });
+}
+
+const rows = (stdout: string): Record<string, unknown>[] =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+let folder: string;
+let model: string;
+let stageTwo: string;
+let images: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-cli-'));
+  [model, stageTwo, images] = [join(folder, 'stage1'), join(folder, 'stage2'), join(folder, 'images')];
+  await writeRandomModel(model);
+  await writeRandomModel(stageTwo, { language: true });
+  await mkdir(join(images, 'more'), { recursive: true });
+  await copyFile(example, join(images, 'b.webp'));
+  await copyFile(example, join(images, 'more/a.webp'));
+  await writeFile(join(images, 'notes.txt'), 'no image');
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe.concurrent('caption', () => {
+  it('writes one JSON object a line, in order, from folders, patterns and files', async () => {
+    const short = ['-m', model, '-n', '4', '--json'];
+    const [fromFolder, fromPattern] = await Promise.all([
+      blip2(['caption', images, example, ...short]),
+      blip2(['caption', join(images, '**/*.webp'), ...short]),
+    ]);
+    expect(fromFolder).toMatchObject({ code: 0, stderr: '' });
+    const found = rows(fromFolder.stdout);
+    expect(found.map(({ image }) => image)).toEqual([join(images, 'b.webp'), join(images, 'more/a.webp'), example]);
+    for (const { caption, score } of found) {
+      expect(caption).toBe(found[0]!.caption); // the same picture
+      expect(score).toBeLessThan(0);
+    }
+    expect(rows(fromPattern.stdout)).toEqual(found.slice(0, 2));
+  });
+
+  it('reads a picture from standard input', async () => {
+    const bytes = await readFile(example);
+    const child = spawn(process.execPath, ['scripts/start.js', 'caption', '-', '-m', model, '--json'], { cwd: root });
+    child.stdin.end(bytes);
+    const [line] = await child.stdout.toArray();
+    expect(JSON.parse(String(line))).toMatchObject({ image: '-' });
+  });
+
+  it('goes on with the file that an interrupted run left', async () => {
+    const out = join(folder, 'captions.jsonl');
+    const done = { image: join(images, 'b.webp'), caption: 'kept', score: -1 };
+    await writeFile(`${out}.partial`, `${JSON.stringify(done)}\n{"image": "cut o`);
+    const { code, stdout } = await blip2(['caption', images, '-m', model, '--out', out]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    const written = rows(await readFile(out, 'utf8'));
+    expect(written[0]).toEqual(done);
+    expect(written.map(({ image }) => image)).toEqual([join(images, 'b.webp'), join(images, 'more/a.webp')]);
+    expect((await readdir(folder)).filter((name) => name.startsWith('captions'))).toEqual(['captions.jsonl']);
+  });
+
+  it('refuses a bad image, or leaves it out where it is told to', async () => {
+    const empty = join(folder, 'empty.png');
+    await writeFile(empty, '');
+    const [refused, skipped] = await Promise.all([
+      blip2(['caption', empty, example, '-m', model]),
+      blip2(['caption', empty, example, '-m', model, '--skip-bad', '--json']),
+    ]);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/^blip2: .*empty\.png: expected an image .*, found an empty file\n$/);
+    expect(skipped.code).toBe(0);
+    expect(rows(skipped.stdout).map(({ image }) => image)).toEqual([example]);
+    expect(skipped.stderr).toContain('1 of 2 images were left out');
+  });
+
+  it('stops at Ctrl-C with 130', async () => {
+    const many = await Promise.all(
+      Array.from({ length: 120 }, async (_, i) => {
+        const copy = join(folder, `many-${i}.webp`);
+        await copyFile(example, copy);
+        return copy;
+      }),
+    );
+    const { code, stdout, stderr } = await blip2(['caption', ...many, '-m', model, '--json'], { kill: true });
+    expect({ code, stderr }).toEqual({ code: 130, stderr: 'blip2: interrupted\n' });
+    expect(rows(stdout).length).toBeLessThan(many.length);
+  });
+});
+
+it('match gives both scores of every text, also of those on standard input', async () => {
+  const { code, stdout } = await blip2(['match', example, 'a red apple', '-', '-m', model, '--json'], {
+    input: 'a cat\n\na dog\n',
+  });
+  expect(code).toBe(0);
+  const found = rows(stdout);
+  expect(found.map(({ text }) => text)).toEqual(['a red apple', 'a cat', 'a dog']);
+  for (const { image, itc, itm } of found) {
+    expect(image).toBe(example);
+    expect(Math.abs(Number(itc))).toBeLessThanOrEqual(1.00001);
+    expect(Number(itm)).toBeGreaterThan(0);
+    expect(Number(itm)).toBeLessThan(1);
+  }
+});
+
+it('ask answers in words, or with a candidate', async () => {
+  const candidates = join(folder, 'candidates.txt');
+  await writeFile(candidates, 'cat\ndog\n');
+  const [written, chosen] = await Promise.all([
+    blip2(['ask', example, 'what is it?', '-m', stageTwo, '-n', '3', '--json']),
+    blip2(['ask', example, 'what is it?', '-m', stageTwo, '--candidates', candidates]),
+  ]);
+  expect(rows(written.stdout)[0]).toMatchObject({ image: example, question: 'what is it?' });
+  expect(['cat\n', 'dog\n']).toContain(chosen.stdout);
+});
+
+it('embed writes the features of every image', async () => {
+  const out = join(folder, 'features.safetensors');
+  const { code } = await blip2(['embed', images, '-m', model, '--out', out, '--text', 'a cat', 'a dog']);
+  expect(code).toBe(0);
+  const { entries, metadata } = await Checkpoint.open(out);
+  expect(JSON.parse(metadata.images!)).toHaveLength(2);
+  expect(entries.get('image_embeds_proj')!.shape).toEqual([2, 4, 8]);
+  expect(entries.get('text_embeds_proj')!.shape.slice(0, 1)).toEqual([2]);
+  expect(entries.get('multimodal_embeds')!.shape).toEqual([2, 4, 16]);
+});
+
+it('trace writes what it is told to, also from pixel values of its own', async () => {
+  const [first, second] = [join(folder, 'first.safetensors'), join(folder, 'second.safetensors')];
+  await blip2(['trace', '-m', stageTwo, '--image', example, '--text', 'a cat', '--question', 'what', '--out', first]);
+  await blip2(['trace', '-m', stageTwo, '--from', first, '--text', 'a cat', '--question', 'what', '--out', second]);
+  const [a, b] = await Promise.all([first, second].map(async (file) => (await Checkpoint.open(file)).readAll()));
+  expect(Object.keys(a!).sort()).toEqual(
+    [
+      'pixel_values',
+      'vision.last_hidden_state',
+      'qformer.last_hidden_state',
+      'language_projection',
+      'logits',
+      'itc.image_embeds',
+      'itc.text_embeds',
+      'itc',
+      'itm_logits',
+    ].sort(),
+  );
+  expect(b).toEqual(a);
+});
+
+describe.concurrent('usage', () => {
+  it.each([
+    [['caption'], "missing required argument 'path'"],
+    [['capton'], "unknown command 'capton'"],
+    [['caption', example, '--nope'], "unknown option '--nope'"],
+    [['caption', example, '-n', 'many'], 'expected a whole number'],
+    [['caption', example, '--device', 'abacus'], 'Allowed choices are'],
+    [['trace', '--out', 'x'], 'expected --image or --from'],
+  ])('%j exits with 2 and one line', async (args, message) => {
+    const { code, stdout, stderr } = await blip2(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+  it('shows help, and a stack where it is asked for', async () => {
+    const [help, debug] = await Promise.all([
+      blip2(['caption', '--help']),
+      blip2(['caption', 'no.png', '-m', model, '--debug']),
+    ]);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toContain('--skip-bad');
+    expect(debug.code).toBe(1);
+    expect(debug.stderr).toContain('at ');
+  });
+});

@@ -1,0 +1,36 @@
+import { Command } from 'commander';
+import { imageInput } from '../images.ts';
+import {
+  loadModel,
+  type ModelOptions,
+  type WritingFlags,
+  withJson,
+  withModel,
+  withWriting,
+  writingOptions,
+} from '../options.ts';
+import { printRecord } from '../output.ts';
+import { readLines } from '../read-lines.ts';
+
+interface Options extends ModelOptions, WritingFlags {
+  readonly json?: boolean;
+  readonly candidates?: string;
+  readonly raw?: boolean;
+}
+
+export const ask = withJson(withWriting(withModel(new Command('ask'))))
+  .description('ask a model of stage 2 a question about an image')
+  .argument('<image>', 'a file, or - for standard input')
+  .argument('<question>')
+  .option('--candidates <file>', 'choose the likeliest of these answers, one a line')
+  .option('--raw', 'leave out the words that the model expects around a question')
+  .action(async (image: string, question: string, options: Options) => {
+    const candidates = options.candidates === undefined ? undefined : await readLines(options.candidates);
+    const model = await loadModel(options);
+    const { text, score } = await model.answer(await imageInput(image), question, {
+      ...writingOptions(options),
+      candidates,
+      raw: options.raw,
+    });
+    printRecord({ image, question, answer: text, score }, options.json, ({ answer }) => answer);
+  });

@@ -1,0 +1,63 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { UsageError } from '../core/index.ts';
+
+const imageName = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
+
+/**
+ * The images that arguments stand for, in order: files as they are, folders with all images below them, patterns with
+ * `*`, `**` and `?` for shells that do not expand them, and `-` for an image on standard input. Throws UsageError
+ * where a folder or a pattern holds none.
+ */
+export async function expandImages(paths: readonly string[]): Promise<string[]> {
+  const expanded = await Promise.all(paths.map(expandOne));
+  return [...new Set(expanded.flat())];
+}
+
+async function expandOne(path: string): Promise<string[]> {
+  const found = await stat(path).catch(() => undefined);
+  const isPattern = !found && /[*?]/.test(path);
+  if (!found?.isDirectory() && !isPattern) return [path]; // a missing file is reported when it is read
+  const images = isPattern ? await matching(path) : await imagesBelow(path);
+  if (images.length > 0) return images;
+  throw new UsageError(`${path}: expected images, found none`);
+}
+
+async function imagesBelow(folder: string): Promise<string[]> {
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  return names
+    .filter((name) => imageName.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+async function matching(pattern: string): Promise<string[]> {
+  const parts = pattern.split('/');
+  const fixed = parts
+    .slice(
+      0,
+      parts.findIndex((part) => /[*?]/.test(part)),
+    )
+    .join('/');
+  const root = fixed === '' ? (pattern.startsWith('/') ? '/' : '.') : fixed;
+  const expression = patternExpression(pattern.replace(/^\.\//, ''));
+  return (await imagesBelow(root)).filter((file) => expression.test(file.replaceAll(sep, '/')));
+}
+
+function patternExpression(pattern: string): RegExp {
+  const source = pattern
+    .split('**/')
+    .map((part) =>
+      part
+        .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+        .replaceAll('*', '[^/]*')
+        .replaceAll('?', '[^/]'),
+    )
+    .join('(?:.*/)?');
+  return new RegExp(`^${source}$`);
+}
+
+/** A path as an image that the library takes: `-` is what comes on standard input. */
+export const imageInput = async (path: string): Promise<string | Uint8Array> =>
+  path === '-' ? new Uint8Array(await buffer(process.stdin)) : path;

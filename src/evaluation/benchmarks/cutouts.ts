@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
+import { commonRun, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
+import { scoreWritten } from './captions.ts';
+import { NearestNeighbour } from './nearest-neighbour.ts';
+import { evaluateRetrieval } from './retrieval.ts';
+import type { Subject } from './subject.ts';
+
+/** What of a set of cut-outs is held out, by what is new in it. */
+const subsets: Readonly<Record<string, { split: string; holds: (row: CutoutRow) => boolean }>> = {
+  /** Labels that training shows, in a style that it does not. */
+  style: { split: 'heldout_style', holds: () => true },
+  /** Emoji of labels that training does not show. */
+  labels: { split: 'heldout_items', holds: ({ source }) => source.startsWith('emoji') },
+  stamps: { split: 'heldout_items', holds: isStamp },
+  photos: { split: 'heldout_items', holds: (row) => isStamp(row) && row.photo === true },
+  clip_art: { split: 'heldout_items', holds: ({ source }) => source === 'openclipart' },
+};
+
+function isStamp({ source }: CutoutRow): boolean {
+  return source.includes('tuxpaint');
+}
+
+/**
+ * Pictures of one thing that training does not show: retrieval among each subset's own pictures and captions, before and
+ * after ITM has read the best, and the captions that the model writes.
+ */
+export const cutouts = defineBenchmark(
+  recipeOf(
+    'cutouts',
+    commonRun.extend({
+      subsets: z.array(z.enum(Object.keys(subsets))).default(Object.keys(subsets)),
+      /** How many candidates of each query ITM reads; 0: none. */
+      k_test: z.int().nonnegative().default(10),
+    }),
+  ),
+  async (subject, { data, run }) => {
+    const rows = await readCutouts(data.path);
+    const neighbour = await NearestNeighbour.among(subject, data.train);
+    const reports: [string, Report][] = [];
+    for (const name of run.subsets) {
+      const { split, holds } = subsets[name]!;
+      const wanted = evenly(
+        rows.filter((row) => row.split === split && holds(row)),
+        run.limit,
+      );
+      if (wanted.length === 0) continue;
+      const records = wanted.map((row) => recordOf(data.path, row));
+      reports.push([name, await evaluateSubset(subject, records, { name, neighbour, k: run.k_test })]);
+    }
+    return {
+      metrics: Object.fromEntries(reports.map(([name, { metrics }]) => [name, metrics])),
+      predictions: reports.flatMap(([, { predictions }]) => predictions),
+    };
+  },
+);
+
+const recordOf = (folder: string, { id, image, captions }: CutoutRow): ImageTextRecord => ({
+  id: `${id}`,
+  imageId: `${id}`,
+  image: { kind: 'file', path: join(folder, image) },
+  captions,
+});
+
+interface SubsetOptions {
+  readonly name: string;
+  readonly neighbour: NearestNeighbour | undefined;
+  readonly k: number;
+}
+
+async function evaluateSubset(
+  subject: Subject,
+  records: readonly ImageTextRecord[],
+  { name, neighbour, k }: SubsetOptions,
+): Promise<Report> {
+  const pictures = await subject.pictures(records, name);
+  const references = records.map(({ captions }) => captions);
+  const texts = [...new Set(references.flat())];
+  const captions = await subject.captions(pictures, name);
+  const nearest = neighbour?.captions(pictures);
+  return {
+    metrics: {
+      images: records.length,
+      texts: texts.length,
+      ...(subject.matches && (await evaluateRetrieval(subject, pictures, { references, texts, k, part: name }))),
+      ...(captions && { captions: scoreWritten(captions, references) }),
+      ...(nearest && { nearest_neighbour: scoreWritten(nearest, references) }),
+    },
+    predictions: predictionsOf(
+      records.map(({ image }) => nameOf(image)),
+      { references, captions, nearest },
+    ),
+  };
+}

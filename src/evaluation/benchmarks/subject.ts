@@ -1,0 +1,137 @@
+import { join } from 'node:path';
+import { floats, toFloat32, type Value } from '../../core/index.ts';
+import { cacheFeatures, FeatureCache, type ImageTextRecord } from '../../data/index.ts';
+import { type Blip2, bestQueryCosines, firstTokens, type Pair } from '../../pipelines/index.ts';
+import { blipCaption } from '../../text/index.ts';
+
+/** How far a part of an evaluation is. */
+export interface Progress {
+  readonly part: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface SubjectOptions {
+  readonly featureCache: string;
+  readonly batchSize: number;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Pictures by the names of their features in the cache. */
+export type Pictures = readonly string[];
+
+/** The model under test, and what benchmarks ask of it: in batches, and of features that are kept between runs. */
+export class Subject {
+  readonly #model: Blip2;
+  readonly #cache: FeatureCache;
+  readonly #options: SubjectOptions;
+
+  private constructor(model: Blip2, cache: FeatureCache, options: SubjectOptions) {
+    this.#model = model;
+    this.#cache = cache;
+    this.#options = options;
+  }
+
+  static async open(model: Blip2, options: SubjectOptions): Promise<Subject> {
+    const space = await model.featureSpace();
+    return new Subject(model, new FeatureCache(join(options.featureCache, space.fingerprint), space), options);
+  }
+
+  /** Whether it compares images with texts. */
+  get matches(): boolean {
+    return this.#model.uses.includes('match');
+  }
+
+  /** Encodes pictures that no run has encoded before. */
+  pictures(records: readonly ImageTextRecord[], part: string): Promise<Pictures> {
+    const { onProgress, signal, batchSize } = this.#options;
+    const list = { length: records.length, record: (i: number) => records[i]! };
+    return cacheFeatures(list, this.#cache, {
+      processor: this.#model.files.processor,
+      encode: (pixelValues) => this.#model.encodeImages(pixelValues),
+      batchSize,
+      signal,
+      onProgress: (done, total) => onProgress?.({ part: `${part}: encoding images`, done, total }),
+    });
+  }
+
+  /** One greedy caption for each picture; undefined of a model that does not write. */
+  async captions(pictures: Pictures, part: string): Promise<string[] | undefined> {
+    if (!this.#model.uses.includes('caption')) return undefined;
+    return this.#inBatches(pictures, `${part}: writing captions`, async (batch) => {
+      const written = await this.#model.caption(this.#features(batch), { signal: this.#options.signal });
+      return written.map(({ text }) => text);
+    });
+  }
+
+  /** ITC: the cosine of every picture's best query with every text, [pictures, texts]. */
+  async cosines(pictures: Pictures, texts: readonly string[], part: string): Promise<Value<'float32'>> {
+    const zTexts = await this.#inBatches(texts, `${part}: reading texts`, async (batch) => {
+      const { text_embeds_proj } = await this.#model.embed({ texts: batch.map((text) => blipCaption(text)) });
+      return firstTokens(text_embeds_proj!);
+    });
+    const rows = await this.#inBatches(pictures, `${part}: comparing (ITC)`, async (batch) => {
+      const { image_embeds_proj } = await this.#model.embed({ images: this.#features(batch) });
+      return rowsOf(image_embeds_proj!).map((zImage) => bestQueryCosines(zImage, zTexts));
+    });
+    return floats([pictures.length, texts.length], rows.flat());
+  }
+
+  /** ITM: the probability of every pair. Pairs of one picture should follow each other, for it is then read once. */
+  matchPairs(
+    pictures: Pictures,
+    texts: readonly string[],
+    { pairs, part }: { pairs: readonly Pair[]; part: string },
+  ): Promise<number[]> {
+    return this.#inBatches(pairs, `${part}: matching (ITM)`, (batch) => {
+      const images = [...new Set(batch.map(({ image }) => image))];
+      const features = this.#features(images.map((image) => pictures[image]!));
+      return this.#model.matchPairs(features, {
+        texts: batch.map(({ text }) => blipCaption(texts[text]!)),
+        pairs: batch.map(({ image }, text) => ({ image: images.indexOf(image), text })),
+        signal: this.#options.signal,
+      });
+    });
+  }
+
+  /** The class token of every picture, of length 1. */
+  classTokens(pictures: Pictures): Float32Array[] {
+    return pictures.map((picture) => {
+      const token = toFloat32(this.#features([picture])).slice(0, this.#cache.width);
+      const length = Math.hypot(...token);
+      return token.map((x) => x / length);
+    });
+  }
+
+  close(): void {
+    this.#cache.close();
+  }
+
+  /** imageEmbeds [B, P, Dv]. */
+  #features(pictures: Pictures): Value<'float32'> {
+    const { patches, width } = this.#cache;
+    const data = new Float32Array(pictures.length * patches * width);
+    for (const [i, picture] of pictures.entries()) this.#cache.read(picture, data, i * patches * width);
+    return floats([pictures.length, patches, width], data);
+  }
+
+  async #inBatches<T, R>(items: readonly T[], part: string, run: (batch: readonly T[]) => Promise<R[]>): Promise<R[]> {
+    const { batchSize, onProgress, signal } = this.#options;
+    const results: R[] = [];
+    while (results.length < items.length) {
+      signal?.throwIfAborted();
+      results.push(...(await run(items.slice(results.length, results.length + batchSize))));
+      onProgress?.({ part, done: results.length, total: items.length });
+    }
+    return results;
+  }
+}
+
+/** [N, …] as N values [1, …]. */
+function rowsOf(stacked: Value): Value<'float32'>[] {
+  const [count = 0, ...rest] = stacked.shape;
+  const all = toFloat32(stacked);
+  const size = all.length / count;
+  return Array.from({ length: count }, (_, i) => floats([1, ...rest], all.subarray(i * size, (i + 1) * size)));
+}

@@ -1,0 +1,149 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeRandomModel } from '../../test/random-model.ts';
+import { CheckpointError, ConfigError, DataError, toFloat32, UsageError } from '../core/index.ts';
+import type { RawImage } from '../image/index.ts';
+import { Blip2 } from './index.ts';
+
+const picture = (seed: number): RawImage => ({
+  width: 30,
+  height: 20,
+  channels: 4,
+  data: Uint8Array.from({ length: 30 * 20 * 4 }, (_, i) => (i % 4 === 3 ? 255 : (i * 7 * seed + seed) % 256)),
+});
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-pipelines-'));
+  await writeRandomModel(join(folder, 'stage1'));
+  await writeRandomModel(join(folder, 'stage1-int8'), { quantised: true });
+  await writeRandomModel(join(folder, 'stage2'), { language: true });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('a model of stage 1', () => {
+  it('captions, matches and embeds, and says so', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    expect(model.uses).toEqual(['caption', 'match', 'embed']);
+    const captions = await model.caption([picture(1), picture(2)], { maxNewTokens: 6 });
+    expect(captions.map(({ text }) => text.length > 0)).toEqual([true, true]);
+    await expect(model.answer(picture(1), 'what is it?')).rejects.toThrow(ConfigError);
+    await model.release();
+  });
+
+  it('gives each image of a batch what it gives the image alone', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    const images = [picture(1), picture(2), picture(3)];
+    for (const options of [{}, { numBeams: 3 }, { prompt: 'a red' }, { doSample: true, seed: 5, topK: 4 }]) {
+      const together = await model.caption(images, { maxNewTokens: 8, ...options });
+      for (const [i, image] of images.entries()) {
+        const [alone] = await model.caption([image], { maxNewTokens: 8, ...options });
+        expect(alone!.text).toBe(together[i]!.text);
+        expect(alone!.score).toBeCloseTo(together[i]!.score, 4);
+      }
+    }
+    await model.release();
+  });
+
+  it('scores with a beam search no worse than greedily', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    const options = { maxNewTokens: 6, lengthPenalty: 0 };
+    const [greedy] = await model.caption([picture(4)], options);
+    const [best] = await model.caption([picture(4)], { ...options, numBeams: 16 });
+    expect(best!.score).toBeGreaterThanOrEqual(greedy!.score - 1e-5);
+    await model.release();
+  });
+
+  it('gives a text the same scores whatever texts stand beside it', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    const [alone] = await model.match(picture(1), ['a cat']);
+    const beside = await model.match(picture(1), ['the dog on the left of the red apple', 'a cat']);
+    expect(beside[1]!.itc).toBeCloseTo(alone!.itc, 5);
+    expect(beside[1]!.itm).toBeCloseTo(alone!.itm, 5);
+    expect(await model.match(picture(1), [])).toEqual([]);
+    await model.release();
+  });
+
+  it('is the same model with int8 weights and their scales', async () => {
+    const [plain, quantised] = await Promise.all(
+      ['stage1', 'stage1-int8'].map((name) => Blip2.fromPretrained(join(folder, name))),
+    );
+    const [a, b] = await Promise.all([plain!, quantised!].map((model) => model.embed({ images: [picture(2)] })));
+    const ours = toFloat32(b!.image_embeds_proj!);
+    toFloat32(a!.image_embeds_proj!).forEach((x, i) => {
+      expect(ours[i]).toBeCloseTo(x, 5);
+    });
+    await Promise.all([plain!.release(), quantised!.release()]);
+  });
+
+  it('stops when its signal says so', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    const reason = new Error('enough');
+    await expect(model.caption([picture(1)], { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await model.release();
+  });
+});
+
+describe('a model of stage 2', () => {
+  it('captions and answers through its language model, and still matches', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage2'));
+    expect(model.uses).toEqual(['caption', 'answer', 'match', 'embed']);
+    const [captioned] = await model.caption([picture(1)], { prompt: 'a', maxNewTokens: 5 });
+    expect(captioned!.score).toBeLessThan(0);
+    const [matched] = await model.match(picture(1), ['a cat']);
+    expect(matched!.itm).toBeGreaterThan(0);
+    expect(matched!.itm).toBeLessThan(1);
+    await model.release();
+  });
+
+  it('chooses the candidate that is likeliest alone', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage2'));
+    const candidates = ['cat', 'red dog', 'the blue apple'];
+    const chosen = await model.answer(picture(1), 'what', { candidates });
+    const scores = await Promise.all(
+      candidates.map(async (each) => (await model.answer(picture(1), 'what', { candidates: [each] })).score),
+    );
+    expect(chosen.text).toBe(candidates[scores.indexOf(Math.max(...scores))]);
+    expect(chosen.score).toBeCloseTo(Math.max(...scores), 4);
+    await expect(model.answer(picture(1), 'what', { candidates: [] })).rejects.toThrow(UsageError);
+    await model.release();
+  });
+});
+
+describe('a model folder that is wrong', () => {
+  const broken = async (name: string, file: string, change: (text: string) => string) => {
+    const to = join(folder, name);
+    await writeRandomModel(to);
+    await writeFile(join(to, file), change(await readFile(join(to, file), 'latin1')), 'latin1');
+    return Blip2.fromPretrained(to);
+  };
+
+  it('is refused with the file and the field', async () => {
+    await expect(broken('a', 'config.json', (t) => t.replace('Blip2For', 'Blop2For'))).rejects.toThrow(
+      /config\.json: architectures: expected .*found \["Blop2For/,
+    );
+    await expect(broken('b', 'config.json', () => '{')).rejects.toThrow(ConfigError);
+    await expect(broken('c', 'config.json', (t) => t.replace('"dinov2"', '"dinov3"'))).rejects.toThrow(
+      'did you mean dinov2',
+    );
+    await expect(broken('d', 'preprocessor_config.json', (t) => t.replace('28', '"28"'))).rejects.toThrow(
+      /preprocessor_config\.json: size/,
+    );
+  });
+  it('is refused with the tensor', async () => {
+    await expect(broken('e', 'model.safetensors', (t) => t.slice(0, -40))).rejects.toThrow(CheckpointError);
+    await expect(
+      broken('f', 'model.safetensors', (t) => t.replace('"query_tokens"', '"query_tokenz"')),
+    ).rejects.toThrow('1 missing (query_tokens); 1 unexpected (query_tokenz)');
+    await expect(
+      broken('g', 'config.json', (t) => t.replace('"num_query_tokens": 4', '"num_query_tokens": 5')),
+    ).rejects.toThrow('query_tokens is [1,4,16], not [1,5,16]');
+  });
+  it('is refused with its picture, too', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    await expect(model.caption([join(folder, 'no.png')])).rejects.toThrow(DataError);
+    await expect(model.caption([join(folder, 'no.png')])).rejects.toThrow('no.png');
+  });
+});
