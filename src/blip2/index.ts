@@ -1,6 +1,5 @@
 export * from './caption-writer.ts';
 export * from './config.ts';
-export { captionLogits } from './objectives/itg.ts';
 export * from './passes.ts';
 export * from './retrieval-head.ts';
 export * from './stage-one.ts';

@@ -1,4 +1,4 @@
-export { type AnswerOptions, questionPrompt } from './answer.ts';
+export type { AnswerOptions } from './answer.ts';
 export { Blip2, type LoadOptions, type Use } from './blip2.ts';
 export { bundledModels } from './bundled.ts';
 export type { CaptionOptions } from './caption.ts';

@@ -1,7 +1,16 @@
 /** Twelve steps of AdamW from the fixture's weights, held against the reference's: rates, losses, norms, parameters. */
 import { describe, expect, it } from 'vitest';
-import { parseBlip2Config, stageOneInputs, stageOneLosses } from '../../src/blip2/index.ts';
+import {
+  parseBlip2Config,
+  stageOneInputs,
+  stageOneLosses,
+  stageTwoInputs,
+  stageTwoLoss,
+  trainsInStageTwo,
+} from '../../src/blip2/index.ts';
 import { floats, toNumbers, type Value, value } from '../../src/core/index.ts';
+import { input } from '../../src/graph/index.ts';
+import { imageEncoder, languageModel } from '../../src/models/index.ts';
 import { Params } from '../../src/nn/index.ts';
 import { decays, schedules } from '../../src/optim/index.ts';
 import { TrainStep } from '../../src/training/index.ts';
@@ -131,5 +140,100 @@ describe('stage 1', async () => {
       expect(absoluteError(trained[parameter]!, expected), parameter).toBeLessThan(tolerances.trajectory.parameters);
     }
     await train.release();
+  });
+});
+
+describe('stage 2', async () => {
+  interface Step {
+    lr: number;
+    loss: number;
+    grad_norm: number;
+  }
+  const golden = await readJson<Trajectory<Step> & { checkpoint: string; no_decay: string[] }>(
+    'trajectory/stage2.json',
+  );
+  const inputs = await readFixture('trajectory/stage2_inputs.safetensors');
+  const folder = `checkpoints/${golden.checkpoint}`;
+  const json = await readJson<Record<string, Record<string, unknown>>>(`${folder}/config.json`);
+  const config = parseBlip2Config(json);
+  const Q = config.num_query_tokens;
+  const encoder = imageEncoder(json.vision_config!);
+  const lm = languageModel(json.text_config!);
+  const weights = new Map(Object.entries(await readFixture(folder)));
+  const batches = Object.keys(inputs).filter((name) => name.endsWith('.input_ids')).length;
+
+  /** The graph of one batch; its token count is its own. */
+  function graphOf(batch: number) {
+    const p = new Params();
+    const ids = take(inputs, `batch${batch}.input_ids`).shape as [number, number];
+    const pixels = take(inputs, 'pixel_values').shape.slice(1);
+    const imageEmbeds = encoder.encode(p.at('vision_model'), input('pixelValues', 'float32', [ids[0], ...pixels]));
+    const { inputIds, attentionMask, labels } = stageTwoInputs({
+      batch: ids[0],
+      patches: Number(imageEmbeds.shape[1]),
+      imageWidth: Number(imageEmbeds.shape[2]),
+      tokens: ids[1] - Q,
+    });
+    const loss = stageTwoLoss(p, { imageEmbeds, inputIds, attentionMask, labels }, { config, languageModel: lm });
+    return { outputs: { loss }, declared: p.declared, trains: trainsInStageTwo };
+  }
+
+  /** Ids without the image tokens in front, which stand for the soft prompts. */
+  function text(batch: number, name: string): Value {
+    const v = take(inputs, `batch${batch}.${name}`);
+    const [rows, columns] = v.shape as [number, number];
+    const kept = toNumbers(v).filter((_, i) => i % columns >= Q);
+    return value('int64', [rows, columns - Q], BigInt64Array.from(kept, BigInt));
+  }
+
+  it('trains and decays what the reference does', () => {
+    const trained = [...graphOf(0).declared].filter(([name]) => trainsInStageTwo(name));
+    const decayed = trained.filter(([name, t]) => decays(name, t.shape.map(Number))).map(([name]) => name);
+    expect(decayed.sort()).toEqual([...golden.decay].sort());
+    expect(trained.map(([name]) => name).sort()).toEqual([...golden.decay, ...golden.no_decay].sort());
+  });
+
+  it.each([
+    ['lavis', 'linear_warmup_cosine_lr'],
+    ['per_step_cosine', 'per_step_cosine'],
+  ] as const)('follows the trajectory "%s"', async (name, scheduleName) => {
+    const { steps, noise_driven_parameters } = golden.runs[name]!;
+    const schedule = schedules[scheduleName](scheduleOptions(golden.hyper));
+    const first = await TrainStep.create(graphOf(0), { initial: weights }, optimiserOptions(golden.hyper));
+    const trains = [
+      first,
+      ...(await Promise.all(Array.from({ length: batches - 1 }, (_, i) => first.sibling(graphOf(i + 1))))),
+    ];
+    for (const [k, expected] of steps.entries()) {
+      const at = k % batches;
+      const lr = schedule(k);
+      expect(absoluteError(lr, expected.lr)).toBeLessThan(tolerances.trajectory.lr);
+      const inputIds = text(at, 'input_ids');
+      const rows = inputIds.shape[0]!;
+      const images = Array.from({ length: rows }, (_, i) => row(take(inputs, 'pixel_values'), at * rows + i));
+      const { outputs, gradientNorm } = await trains[at]!.run(
+        {
+          pixelValues: floats(
+            [rows, ...images[0]!.shape],
+            images.flatMap((v) => toNumbers(v)),
+          ),
+          inputIds,
+          attentionMask: text(at, 'attention_mask'),
+          labels: text(at, 'labels'),
+        },
+        lr,
+      );
+      expect(relativeError(outputs.loss, expected.loss), `loss at ${k}`).toBeLessThan(tolerances.trajectory.loss);
+      expect(relativeError(gradientNorm, expected.grad_norm), `norm at ${k}`).toBeLessThan(
+        tolerances.trajectory.gradNorm,
+      );
+    }
+    const final = await readFixture(`trajectory/stage2_final_${name}.safetensors`);
+    const trained = first.optimiser.parameters;
+    expect(Object.keys(trained).sort()).toEqual(Object.keys(final).sort());
+    for (const [parameter, expected] of Object.entries(final)) {
+      if (noise_driven_parameters.includes(parameter)) continue;
+      expect(absoluteError(trained[parameter]!, expected), parameter).toBeLessThan(tolerances.trajectory.parameters);
+    }
   });
 });

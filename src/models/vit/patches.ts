@@ -1,9 +1,6 @@
 import { ShapeError } from '../../core/index.ts';
 import { add, concat, expand, fixed, linearProduct, reshape, type Tensor, transpose } from '../../graph/index.ts';
-import { type Interpolation, interpolatePositions } from './positions.ts';
-
-/** Rows and columns of patches. */
-export type Grid = readonly [rows: number, columns: number];
+import { type Grid, type Interpolation, interpolatePositions } from './positions.ts';
 
 /** The grid of an image [B, C, H, W]. Throws ShapeError where the patches do not fill it. */
 export function patchGrid(pixelValues: Tensor, patchSize: number): Grid {

@@ -1,5 +1,7 @@
 import { concat, fixed, matMul, numbers, reshape, slice, type Tensor } from '../../graph/index.ts';
-import type { Grid } from './patches.ts';
+
+/** Rows and columns of patches. */
+export type Grid = readonly [rows: number, columns: number];
 
 export interface Interpolation {
   /** Whether the outermost cells of both grids lie on each other, rather than the grids' outer edges. Default false. */
