@@ -101,40 +101,47 @@ export interface CacheOptions {
   readonly encode: (pixelValues: Value<'float32'>) => Promise<Value>;
   readonly batchSize?: number;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Leaves out an image that cannot be used, instead of throwing. */
+  readonly onSkip?: ((error: DataError) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Makes sure that the cache holds every image of a dataset. Returns the keys by record.
- * Throws DataError naming an image that cannot be used.
+ * Makes sure that the cache holds every image of a dataset. Returns the keys by record, undefined where `onSkip` was told
+ * of it. Throws DataError naming an image that cannot be used.
  */
 export async function cacheFeatures(
   records: Records,
   cache: FeatureCache,
-  { processor, encode, batchSize = 16, onProgress, signal }: CacheOptions,
-): Promise<string[]> {
+  { processor, encode, batchSize = 16, onProgress, onSkip, signal }: CacheOptions,
+): Promise<(string | undefined)[]> {
   const keys: string[] = [];
   for (let i = 0; i < records.length; i++) keys.push(await imageKey(records.record(i).image));
   const seen = new Set<string>();
   const missing = [...keys.keys()].filter((i) => !cache.has(keys[i]!) && !seen.has(keys[i]!) && seen.add(keys[i]!));
   if (missing.length === 0) return keys;
 
+  const keyOf = new Map(missing.map((i) => [records.record(i).id, keys[i]!]));
   const subset: Records = { length: missing.length, record: (i) => records.record(missing[i]!) };
-  const loader = new Loader(subset, { batchSize, seed: 0, shuffle: false, processor });
+  const loader = new Loader(subset, {
+    batchSize,
+    seed: 0,
+    shuffle: false,
+    processor,
+    ...(onSkip ? { skipBad: true, onSkip } : {}),
+  });
   try {
     let done = 0;
-    for await (const { pixelValues } of loader.batches(undefined, { epochs: 1, ...(signal ? { signal } : {}) })) {
-      const features = await encode(pixelValues);
-      const next = missing.slice(done, done + pixelValues.shape[0]!);
+    for await (const batch of loader.batches(undefined, { epochs: 1, ...(signal ? { signal } : {}) })) {
       cache.add(
-        next.map((i) => keys[i]!),
-        features,
+        batch.records.map(({ id }) => keyOf.get(id)!),
+        await encode(batch.pixelValues),
       );
-      done += next.length;
+      done += batch.records.length;
       onProgress?.(done, missing.length);
     }
   } finally {
     await loader.close();
   }
-  return keys;
+  return keys.map((key) => (cache.has(key) ? key : undefined));
 }

@@ -11,7 +11,9 @@ export interface EvaluationOptions {
  * and the signal's reason.
  */
 export async function evaluateModel(recipe: EvaluationRecipe, options: EvaluationOptions = {}): Promise<Report> {
-  const model = await Blip2.fromPretrained(recipe.model, options.signal && { signal: options.signal });
+  const { threads } = recipe.run;
+  const { signal } = options;
+  const model = await Blip2.fromPretrained(recipe.model, { ...(threads && { threads }), ...(signal && { signal }) });
   const subject = await Subject.open(model, {
     featureCache: recipe.data.feature_cache,
     batchSize: recipe.run.batch_size_eval,

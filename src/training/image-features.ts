@@ -39,8 +39,8 @@ export async function openFeatureCache(folder: string, frozen: FrozenEncoder): P
 export async function encodeDataset(
   records: Records,
   cache: FeatureCache,
-  { frozen, ...options }: { frozen: FrozenEncoder } & Pick<CacheOptions, 'onProgress' | 'signal'>,
-): Promise<string[]> {
+  { frozen, ...options }: { frozen: FrozenEncoder } & Pick<CacheOptions, 'onProgress' | 'onSkip' | 'signal'>,
+): Promise<(string | undefined)[]> {
   let session: Session<'features'> | undefined;
   const encode = async (pixelValues: Value): Promise<Value> => {
     session ??= await compileEncoder(frozen);

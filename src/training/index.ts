@@ -1,10 +1,6 @@
-export * from './batch-plan.ts';
-export * from './image-features.ts';
-export * from './loop.ts';
-export * from './model-folder.ts';
-export * from './optimiser.ts';
-export * from './recipe.ts';
-export * from './recipe-file.ts';
-export * from './run-folder.ts';
-export * from './stage-one.ts';
-export * from './step.ts';
+export type { Progress } from './loop.ts';
+export { Optimiser, type OptimiserOptions } from './optimiser.ts';
+export { type Recipe, readRecipe } from './recipe.ts';
+export { readRecipeFile } from './recipe-file.ts';
+export { type TrainGraph, TrainStep, type TrainStepOptions } from './step.ts';
+export { type TrainOptions, train } from './train.ts';

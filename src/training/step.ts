@@ -52,7 +52,10 @@ export class TrainStep<O extends string> {
   ): Promise<TrainStep<O>> {
     const trained = [...graph.declared].filter(([name]) => graph.trains(name));
     const parameters = new Map(trained.map(([name, t]) => [name, startingValue(name, t, weights.initial)]));
-    const frozen: Weights = (name) => weights.frozen?.(name) ?? weights.initial.get(name);
+    const frozen = frozenWeights(
+      weights.frozen,
+      new Map([...weights.initial].filter(([name]) => !parameters.has(name))),
+    );
     const bind: Weights = (name) => (parameters.has(name) ? 'input' : frozen(name));
     const session = await compileWithGradients(graph, [...parameters.keys()], { bind, options: sessionOptions });
     const outputs = Object.keys(graph.outputs) as (O | 'loss')[];
@@ -104,9 +107,14 @@ function compileWithGradients<O extends string>(
   return compile(all, bind, options);
 }
 
+/** Apart from `create`, so that what a step keeps for its siblings does not hold the starting values of what trains. */
+const frozenWeights =
+  (given: Weights | undefined, rest: ReadonlyMap<string, Value>): Weights =>
+  (name) =>
+    given?.(name) ?? rest.get(name);
+
 const gradientName = (parameter: string): string => `gradient of ${parameter}`;
 
-/** A copy: the buffers are updated in place. */
 function startingValue(name: string, t: Tensor, initial: ReadonlyMap<string, Value>): Value<'float32'> {
   const found = initial.get(name);
   if (!found) throw new CheckpointError(`the parameter ${name} has no starting value`);
@@ -114,5 +122,5 @@ function startingValue(name: string, t: Tensor, initial: ReadonlyMap<string, Val
   if (elements(found.shape) !== elements(shape)) {
     throw new CheckpointError(`${name} must be [${shape.join(', ')}], got [${found.shape.join(', ')}]`);
   }
-  return floats(shape, toFloat32(found).slice());
+  return floats(shape, toFloat32(found));
 }

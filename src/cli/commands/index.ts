@@ -9,6 +9,7 @@ import { pull } from './pull.ts';
 import { rm } from './rm.ts';
 import { show } from './show.ts';
 import { trace } from './trace.ts';
+import { train } from './train.ts';
 
 /** The command line's verbs, in the order in which help lists them. */
-export const commands: readonly Command[] = [caption, ask, match, embed, evaluate, trace, list, show, pull, rm];
+export const commands: readonly Command[] = [caption, ask, match, embed, train, evaluate, trace, list, show, pull, rm];

@@ -69,6 +69,7 @@ export const commonRun = z.strictObject({
   /** Only so many pictures of every set, evenly spread over it; absent: all. */
   limit: z.int().positive().optional(),
   batch_size_eval: z.int().positive().default(64),
+  threads: z.int().positive().optional(),
   /** Where `metrics.json` and `predictions.jsonl` go; absent: nowhere. */
   output_dir: z.string().optional(),
 });

@@ -43,17 +43,18 @@ export class Subject {
     return this.#model.uses.includes('match');
   }
 
-  /** Encodes pictures that no run has encoded before. */
-  pictures(records: readonly ImageTextRecord[], part: string): Promise<Pictures> {
+  /** Encodes pictures that no run has encoded before. Throws DataError naming one that cannot be used. */
+  async pictures(records: readonly ImageTextRecord[], part: string): Promise<Pictures> {
     const { onProgress, signal, batchSize } = this.#options;
     const list = { length: records.length, record: (i: number) => records[i]! };
-    return cacheFeatures(list, this.#cache, {
+    const keys = await cacheFeatures(list, this.#cache, {
       processor: this.#model.files.processor,
       encode: (pixelValues) => this.#model.encodeImages(pixelValues),
       batchSize,
       signal,
       onProgress: (done, total) => onProgress?.({ part: `${part}: encoding images`, done, total }),
     });
+    return keys.map((key) => key!); // none is left out without `onSkip`
   }
 
   /** One greedy caption for each picture; undefined of a model that does not write. */

@@ -4,3 +4,4 @@ export * from './mat-mul.ts';
 export * from './movement.ts';
 export * from './normalise.ts';
 export * from './reduce.ts';
+export * from './rows.ts';

@@ -6,9 +6,9 @@ import { describeVision } from './vision-config.ts';
 export { parseVitConfig, type VitConfig } from './config.ts';
 export { preNormLayer } from './layer.ts';
 export { vit, vitHiddenStates } from './model.ts';
-export { embedImage, type Grid, patchGrid } from './patches.ts';
+export { embedImage, patchGrid } from './patches.ts';
 export { featureShape, poolPatches } from './pool.ts';
-export { type Interpolation, interpolatePositions } from './positions.ts';
+export { type Grid, type Interpolation, interpolatePositions } from './positions.ts';
 export { describeVision, parseVisionConfig, tokenCount, type VisionConfig, visionFields } from './vision-config.ts';
 
 export const vitFamily: ImageEncoderFamily<VitConfig> = {

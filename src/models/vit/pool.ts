@@ -1,6 +1,6 @@
 import { ShapeError } from '../../core/index.ts';
 import { concat, fixed, reduceMean, reshape, slice, type Tensor } from '../../graph/index.ts';
-import type { Grid } from './patches.ts';
+import type { Grid } from './positions.ts';
 
 interface Pooling {
   /** Patches along each side of the square that becomes one. */

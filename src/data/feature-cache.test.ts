@@ -1,0 +1,119 @@
+import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DataError, floats, type Value } from '../core/index.ts';
+import { parseImageProcessor } from '../image/index.ts';
+import type { Records } from './datasets/index.ts';
+import { cacheFeatures, FeatureCache } from './feature-cache.ts';
+
+const shape = { patches: 2, width: 3 };
+const size = shape.patches * shape.width;
+/** Numbers that float16 holds. */
+const features = (...of: number[]) =>
+  floats(
+    [of.length, 2, 3],
+    of.flatMap((x) => [x, x + 0.5, -x, 0, 1, 0.25 * x]),
+  );
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-features-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+function read(cache: FeatureCache, key: string): number[] {
+  const out = new Float32Array(size);
+  cache.read(key, out, 0);
+  return [...out];
+}
+
+describe('the feature cache', () => {
+  it('gives back what it was given, also when it is opened again', () => {
+    const first = new FeatureCache(folder, shape);
+    first.add(['a', 'b'], features(1, 2));
+    first.close();
+    const again = new FeatureCache(folder, shape);
+    again.add(['c'], features(3));
+    for (const [i, key] of ['a', 'b', 'c'].entries()) expect(read(again, key)).toEqual([...features(i + 1).data]);
+    expect(again.size).toBe(3);
+    expect(() => read(again, 'd')).toThrow(DataError);
+    again.close();
+  });
+
+  it.each([
+    ['a key cut in half', () => appendFile(join(folder, 'keys.txt'), 'c-that-is-cu')],
+    ['a key whose row was not written', () => appendFile(join(folder, 'keys.txt'), 'c\n')],
+    ['a row whose key was not written', () => appendFile(join(folder, 'features.f16'), new Uint8Array(2 * size))],
+    ['a row cut in half', () => truncate(join(folder, 'features.f16'), 3 * size)],
+  ])('goes on after an interruption that left %s', async (_, interrupt) => {
+    const first = new FeatureCache(folder, shape);
+    first.add(['a', 'b'], features(1, 2));
+    first.close();
+    await interrupt();
+    const again = new FeatureCache(folder, shape);
+    if (!again.has('b')) again.add(['b'], features(2));
+    expect(again.has('c')).toBe(false);
+    again.add(['c'], features(3));
+    for (const [i, key] of ['a', 'b', 'c'].entries()) expect(read(again, key)).toEqual([...features(i + 1).data]);
+    again.close();
+    expect(await readFile(join(folder, 'keys.txt'), 'utf8')).toBe('a\nb\nc\n');
+  });
+});
+
+describe('caching the features of records', () => {
+  const processor = parseImageProcessor({
+    image_processor_type: 'BlipImageProcessor',
+    size: { height: 2, width: 2 },
+    resample: 3,
+    image_mean: [0, 0, 0],
+    image_std: [1, 1, 1],
+  });
+  /** As features, the red of a picture, 0 or 1. */
+  const encode = async ({ shape: [batch = 0], data }: Value<'float32'>) =>
+    features(...Array.from({ length: batch }, (_, i) => data[i * 12]!));
+
+  async function records(colors: Record<string, string>): Promise<Records> {
+    const files = Object.keys(colors).map((name) => join(folder, name));
+    for (const [i, background] of Object.values(colors).entries()) {
+      await sharp({ create: { width: 2, height: 2, channels: 3, background } })
+        .png()
+        .toFile(files[i]!);
+    }
+    const record = (i: number) => {
+      const [id, path] = [`${i}`, files[i]!];
+      return { id, imageId: id, image: { kind: 'file', path } as const, captions: ['a color'] };
+    };
+    return { length: files.length, record };
+  }
+
+  it('encodes each picture once, whatever its name, and none that is known', async () => {
+    const cache = new FeatureCache(join(folder, 'cache'), shape);
+    const three = await records({ 'a.png': '#f00', 'b.png': '#000', 'c.png': '#f00' });
+    const encoded: number[] = [];
+    const counted = (pixelValues: Value<'float32'>) => {
+      encoded.push(pixelValues.shape[0]!);
+      return encode(pixelValues);
+    };
+    const keys = await cacheFeatures(three, cache, { processor, encode: counted });
+    expect(keys[0]).toBe(keys[2]);
+    expect(keys.map((key) => read(cache, key!)[0])).toEqual([1, 0, 1]);
+    expect(await cacheFeatures(three, cache, { processor, encode: counted })).toEqual(keys);
+    expect(encoded).toEqual([2]);
+    cache.close();
+  });
+
+  it('names a picture that cannot be used, or leaves it out', async () => {
+    const cache = new FeatureCache(join(folder, 'cache'), shape);
+    const three = await records({ 'a.png': '#f00', 'b.png': '#0f0', 'c.png': '#000' });
+    await writeFile(join(folder, 'b.png'), 'no image');
+    await expect(cacheFeatures(three, cache, { processor, encode })).rejects.toThrow(/b\.png/);
+    const skipped: string[] = [];
+    const onSkip = (error: DataError) => skipped.push(error.message);
+    const keys = await cacheFeatures(three, cache, { processor, encode, batchSize: 2, onSkip });
+    expect(keys.map((key) => key && read(cache, key)[0])).toEqual([1, undefined, 0]);
+    expect(skipped).toEqual([expect.stringContaining('b.png')]);
+    cache.close();
+  });
+});

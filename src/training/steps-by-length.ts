@@ -1,0 +1,85 @@
+import { toFloat32, type Value } from '../core/index.ts';
+import { DropoutPool } from '../nn/index.ts';
+import type { Feeds, Weights } from '../runtime/index.ts';
+import type { Optimiser } from './optimiser.ts';
+import type { Recipe } from './recipe.ts';
+import { type TrainGraph, TrainStep } from './step.ts';
+
+/** Texts are padded to one of few lengths, because each length is a graph of its own. */
+const lengthStep = 6;
+export const padded = (length: number, longest: number): number =>
+  Math.min(longest, Math.ceil(length / lengthStep) * lengthStep);
+
+/** Writes the graph for texts of one length. */
+export type GraphOf<O extends string> = (tokens: number, dropout: DropoutPool) => TrainGraph<O>;
+
+/** The training graphs for every text length in use; all share the parameters, the gradients and the moments. */
+export class StepsByLength<O extends string> {
+  readonly #run: Recipe['run'];
+  readonly #graphOf: GraphOf<O>;
+  readonly #steps = new Map<number, { train: TrainStep<O>; dropout: DropoutPool }>();
+  readonly #first: TrainStep<O>;
+
+  private constructor(run: Recipe['run'], graphOf: GraphOf<O>, first: TrainStep<O>) {
+    this.#run = run;
+    this.#graphOf = graphOf;
+    this.#first = first;
+  }
+
+  /** `initial` gives what trains its starting values, once it is known what that is. */
+  static async create<O extends string>(
+    run: Recipe['run'],
+    graphOf: GraphOf<O>,
+    weights: { initial: (graph: TrainGraph<O>) => ReadonlyMap<string, Value>; frozen?: Weights },
+  ): Promise<StepsByLength<O>> {
+    const dropout = new DropoutPool(run.dropout);
+    const graph = graphOf(lengthStep, dropout);
+    const train = await TrainStep.create(
+      graph,
+      { initial: weights.initial(graph), ...(weights.frozen ? { frozen: weights.frozen } : {}) },
+      {
+        session: sessionOptions(run),
+        weightDecay: run.weight_decay,
+        beta2: run.beta2,
+        clipNorm: run.clip_norm,
+        lrScale: lrScale(run.lr_scales),
+      },
+    );
+    const steps = new StepsByLength(run, graphOf, train);
+    steps.#steps.set(lengthStep, { train, dropout });
+    return steps;
+  }
+
+  get optimiser(): Optimiser {
+    return this.#first.optimiser;
+  }
+
+  /** The scalars of a step on texts of `tokens` tokens; the gradients are in the optimiser's buffers. */
+  async gradients(step: number, tokens: number, feeds: Feeds): Promise<Record<O | 'loss', number>> {
+    const { train, dropout } = await this.#at(tokens);
+    const outputs = await train.gradients({ ...feeds, ...dropout.feeds(this.#run.seed, step) });
+    const scalars = Object.entries<Value>(outputs).map(([name, v]) => [name, toFloat32(v)[0]!]);
+    return Object.fromEntries(scalars) as Record<O | 'loss', number>;
+  }
+
+  async #at(tokens: number): Promise<{ train: TrainStep<O>; dropout: DropoutPool }> {
+    const known = this.#steps.get(tokens);
+    if (known) return known;
+    const dropout = new DropoutPool(this.#run.dropout);
+    const train = await this.#first.sibling(this.#graphOf(tokens, dropout), sessionOptions(this.#run));
+    const made = { train, dropout };
+    this.#steps.set(tokens, made);
+    return made;
+  }
+}
+
+/** Several graphs take turns on the same cores: a thread that spins after its turn would take one from the next. */
+const sessionOptions = ({ threads }: Recipe['run']) => ({
+  spinning: false,
+  ...(threads === undefined ? {} : { threads }),
+});
+
+function lrScale(scales: Readonly<Record<string, number>>): (name: string) => number {
+  const patterns = Object.entries(scales).map(([pattern, scale]) => [new RegExp(pattern), scale] as const);
+  return (name) => patterns.find(([pattern]) => pattern.test(name))?.[1] ?? 1;
+}
