@@ -17,13 +17,13 @@ import {
 } from '../graph/index.ts';
 import {
   bidirectional,
-  concatMemory,
   embedQueries,
-  embedText,
+  embedWords,
   gatherMemory,
   type Hidden,
   type ImageMemory,
   imageMemory,
+  placeWords,
   type QFormerContext,
   qFormer,
   textVisibility,
@@ -32,7 +32,7 @@ import {
 import type { Dropout, Params } from '../nn/index.ts';
 import type { Blip2Config } from './config.ts';
 import { itcLoss, type Similarities, swap } from './objectives/itc.ts';
-import { captionLogits, itgLoss, startWithDec } from './objectives/itg.ts';
+import { captionLogits, itgLoss, startWithDec, type Written } from './objectives/itg.ts';
 import { drawNegative, itmLoss } from './objectives/itm.ts';
 import { matchLogits, projectImage, projectText } from './retrieval-head.ts';
 
@@ -114,11 +114,10 @@ export function stageOneLosses(
   const { labelSmoothing = 0.1, gatherGradient = true, weights = {} } = options;
   const context: QFormerContext = { config: config.qformer_config, dropout: options.dropout };
   const image = imageMemory(p.at('qformer'), batch.imageEmbeds, context);
+  const written = startWithDec(batch.inputIds, batch.attentionMask, options.decoderStart);
+  const text = embedBoth(p, batch.inputIds, written.inputIds, context);
 
-  const { queries, contrast, caption, labels } = readAndWrite(p, { ...batch, image }, config, {
-    ...context,
-    decoderStart: options.decoderStart,
-  });
+  const { queries, contrast, caption } = readAndWrite(p, { ...batch, image, text, written }, config, context);
 
   // ITC. A pair scores as its best query; each image picks its text from the batch, and back.
   const width = config.image_text_hidden_size;
@@ -138,7 +137,7 @@ export function stageOneLosses(
     negativeText,
     negativeImage,
     pairs,
-  } = match(p, { ...batch, image, similarities }, config, {
+  } = match(p, { ...batch, image, text, similarities }, config, {
     ...context,
     pairs: options.matchingPairs,
   });
@@ -146,7 +145,7 @@ export function stageOneLosses(
 
   // ITG. The caption is written from the queries alone.
   const itgLogits = captionLogits(p, caption, config.qformer_config);
-  const itg = itgLoss(itgLogits, labels, labelSmoothing);
+  const itg = itgLoss(itgLogits, written.labels, labelSmoothing);
 
   const loss = weightedSum([itc, itm, itg], [weights.itc ?? 1, weights.itm ?? 1, weights.itg ?? 1]);
   return {
@@ -163,50 +162,56 @@ export function stageOneLosses(
   };
 }
 
+/**
+ * The text as ITC and ITM read it, then as ITG writes it: [B, T + T−1, D], embedded at once, because the gradient of one
+ * look-up is as large as the table of words. Before dropout, which every use draws anew.
+ */
+function embedBoth(p: Params, inputIds: Tensor, writtenIds: Tensor, { config }: QFormerContext): Tensor {
+  const positions = [inputIds, writtenIds].flatMap(({ shape }) => [...Array(fixed(shape[1], 'the text')).keys()]);
+  const context = { config, embeddings: p.at('embeddings') };
+  return placeWords(p.at('qformer'), embedWords(concat([inputIds, writtenIds], { axis: 1 }), context), {
+    ...context,
+    positionIds: numbers(positions, 'int64', [1, positions.length]),
+  });
+}
+
+/** What both passes read: an image's keys and values, and {@link embedBoth}. */
+interface Read extends StageOneBatch {
+  readonly image: ImageMemory;
+  readonly text: Tensor;
+}
+
 /** The shared pass of ITC and ITG: the queries, the text that is compared and the text that is written. */
 function readAndWrite(
   p: Params,
-  batch: StageOneBatch & { image: ImageMemory },
-  config: Blip2Config,
-  context: QFormerContext & { decoderStart: number },
-): { queries: Tensor; contrast: Tensor; caption: Tensor; labels: Tensor } {
-  const { qformer_config: c, num_query_tokens: Q } = config;
-  const { inputIds, attentionMask, image } = batch;
-  const [B, T] = inputIds.shape.map((d) => fixed(d, 'a dimension of a training graph')) as [number, number];
+  { attentionMask, image, text, written }: Read & { written: Written },
+  { qformer_config: c, num_query_tokens: Q }: Blip2Config,
+  context: QFormerContext,
+): { queries: Tensor; contrast: Tensor; caption: Tensor } {
+  const [B, T] = attentionMask.shape.map((d) => fixed(d, 'a dimension of a training graph')) as [number, number];
   const root = p.at('qformer');
   const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
-  const written = startWithDec(inputIds, attentionMask, context.decoderStart);
-  const text = (ids: Tensor) => embedText(root, ids, { ...context, embeddings: p.at('embeddings') });
-
   const mask = unimodalAndCausal(
     Q,
     textVisibility(attentionMask, p.dtype),
     textVisibility(written.attentionMask, p.dtype),
   );
-  const seen = both(
-    qFormer(
-      root,
-      {
-        queries: embedQueries(root, queryTokens, B, context),
-        text: concat([text(inputIds), text(written.inputIds)], { axis: 1 }),
-      },
-      { ...context, mask, image },
-    ),
-  );
+  const parts = { queries: embedQueries(root, queryTokens, B, context), text: drop(text, context) };
+  const seen = both(qFormer(root, parts, { ...context, mask, image }));
   const [contrast, caption] = split(seen.text, { axis: 1, sizes: [T, T - 1] }) as [Tensor, Tensor];
-  return { queries: seen.queries, contrast, caption, labels: written.labels };
+  return { queries: seen.queries, contrast, caption };
 }
 
 /** ITM's pass: N true pairs, N texts with a false image, N images with a false text. */
 function match(
   p: Params,
-  batch: StageOneBatch & { image: ImageMemory; similarities: Similarities },
+  batch: Read & { similarities: Similarities },
   config: Blip2Config,
   { pairs, ...context }: QFormerContext & { pairs?: number | undefined },
 ): { logits: Tensor; negativeText: Tensor; negativeImage: Tensor; pairs: number } {
   const { qformer_config: c, num_query_tokens: Q } = config;
-  const { inputIds, attentionMask, image, similarities, hardness } = batch;
-  const B = fixed(inputIds.shape[0], 'the batch of a training graph');
+  const { attentionMask, image, text, similarities, hardness } = batch;
+  const [B, T] = attentionMask.shape.map((d) => fixed(d, 'a dimension of a training graph')) as [number, number];
   const N = Math.min(pairs ?? B, B);
   const first = (x: Tensor) => (N === B ? x : slice(x, { axis: 0, end: N }));
   const negativeImage = drawNegative(first(similarities.textToImage), {
@@ -220,26 +225,21 @@ function match(
     hardness,
   });
 
-  const own = N === B ? image : gatherMemory(image, numbers([...Array(N).keys()], 'int64'));
-  const texts = (x: Tensor) => concat([first(x), first(x), gather(x, negativeText)], { axis: 0 });
+  const own = numbers([...Array(N).keys()], 'int64');
+  const images = concat([own, negativeImage, own], { axis: 0 });
+  const texts = concat([own, own, negativeText], { axis: 0 });
   const root = p.at('qformer');
-  const visible = textVisibility(texts(attentionMask), p.dtype);
-  const seen = both(
-    qFormer(
-      root,
-      {
-        queries: embedQueries(root, p.tensor('query_tokens', [1, Q, c.hidden_size]), 3 * N, context),
-        text: embedText(root, texts(inputIds), { ...context, embeddings: p.at('embeddings') }),
-      },
-      {
-        ...context,
-        mask: bidirectional({ queries: Q, text: visible }),
-        image: concatMemory([own, gatherMemory(image, negativeImage), own]),
-      },
-    ),
-  );
+  const visible = textVisibility(gather(attentionMask, texts), p.dtype);
+  const parts = {
+    queries: embedQueries(root, p.tensor('query_tokens', [1, Q, c.hidden_size]), 3 * N, context),
+    text: drop(gather(slice(text, { axis: 1, end: T }), texts), context),
+  };
+  const mask = bidirectional({ queries: Q, text: visible });
+  const seen = both(qFormer(root, parts, { ...context, mask, image: gatherMemory(image, images) }));
   return { logits: matchLogits(p, seen.queries), negativeText, negativeImage, pairs: N };
 }
+
+const drop = (x: Tensor, { dropout }: QFormerContext): Tensor => (dropout ? dropout(x) : x);
 
 function both({ queries, text }: Hidden): { queries: Tensor; text: Tensor } {
   if (!queries || !text) throw new TypeError('a pass over queries and text returns both');

@@ -1,5 +1,4 @@
 export {
-  benchmarks,
   type EvaluationRecipe,
   evaluationRecipe,
   type Metrics,

@@ -11,7 +11,7 @@ import { blipCaption } from '../text/index.ts';
 import { BatchPlan } from './batch-plan.ts';
 import { encodeDataset, type FrozenEncoder, openFeatureCache } from './image-features.ts';
 import type { Recipe } from './recipe.ts';
-import type { TrainOptions } from './train.ts';
+import type { TrainOptions } from './task.ts';
 
 /** One step's images and captions. */
 export interface ImageTextBatch {

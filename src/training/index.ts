@@ -3,4 +3,5 @@ export { Optimiser, type OptimiserOptions } from './optimiser.ts';
 export { type Recipe, readRecipe } from './recipe.ts';
 export { readRecipeFile } from './recipe-file.ts';
 export { type TrainGraph, TrainStep, type TrainStepOptions } from './step.ts';
-export { type TrainOptions, train } from './train.ts';
+export type { TrainOptions } from './task.ts';
+export { train } from './train.ts';

@@ -19,7 +19,7 @@ import { initialValues } from './initial-values.ts';
 import { readFrozenEncoder, writeModel } from './model-folder.ts';
 import type { StageOneRecipe } from './recipe.ts';
 import { type GraphOf, padded, StepsByLength } from './steps-by-length.ts';
-import type { Task, TrainOptions } from './train.ts';
+import type { Task, TrainOptions } from './task.ts';
 
 /** Stage 1 (§3.2): the three objectives of a Q-Former on frozen image features. */
 export async function stageOne(recipe: StageOneRecipe, options: TrainOptions): Promise<Task> {

@@ -12,7 +12,7 @@ import { initialValues } from './initial-values.ts';
 import { type ReadEncoder, writeModel } from './model-folder.ts';
 import type { StageTwoRecipe } from './recipe.ts';
 import { type GraphOf, padded, StepsByLength } from './steps-by-length.ts';
-import type { Task, TrainOptions } from './train.ts';
+import type { Task, TrainOptions } from './task.ts';
 
 /** Stage 2 (§3.3): a Q-Former from stage 1 and one fully connected layer learn to prompt a frozen language model. */
 export async function stageTwo(recipe: StageTwoRecipe, options: TrainOptions): Promise<Task> {

@@ -1,32 +1,10 @@
 import { schedules } from '../optim/index.ts';
-import type { ImageTextData } from './image-text-data.ts';
-import { type Progress, type StepResult, trainLoop } from './loop.ts';
-import type { Optimiser } from './optimiser.ts';
+import { trainLoop } from './loop.ts';
 import type { Recipe } from './recipe.ts';
 import { RunFolder } from './run-folder.ts';
 import { stageOne } from './stage-one.ts';
 import { stageTwo } from './stage-two.ts';
-
-export interface TrainOptions {
-  /** Go on from the newest checkpoint of the run's folder. */
-  readonly resume?: boolean;
-  /** Saves and stops at the next whole step. */
-  readonly signal?: AbortSignal;
-  /** Leave out pictures that cannot be used, and report them, instead of stopping. */
-  readonly skipBad?: boolean;
-  readonly onProgress?: (p: Progress) => void;
-  readonly onMessage?: (text: string) => void;
-}
-
-/** What a task makes of a recipe: the steps and the model at the end. */
-export interface Task {
-  readonly data: ImageTextData;
-  readonly optimiser: Optimiser;
-  /** Fills the optimiser's gradients for a step. */
-  gradients(step: number): Promise<StepResult>;
-  /** Writes what was trained, with its frozen parts, as a model folder. */
-  write(folder: string): Promise<void>;
-}
+import type { TrainOptions } from './task.ts';
 
 /**
  * Trains a recipe and fills the run's folder. Returns false where it was interrupted; `resume` goes on exactly there.

@@ -54,22 +54,6 @@ export function imageMemory(p: Params, imageEmbeds: Tensor, { config }: QFormerC
 export const gatherMemory = (memory: ImageMemory, rows: Tensor): ImageMemory =>
   memory.map((m) => m && { key: gather(m.key, rows), value: gather(m.value, rows) });
 
-/** Memories of several batches in one, along the batch axis. */
-export const concatMemory = (memories: readonly ImageMemory[]): ImageMemory =>
-  memories[0]!.map(
-    (first, layer) =>
-      first && {
-        key: concat(
-          memories.map((m) => m[layer]!.key),
-          { axis: 0 },
-        ),
-        value: concat(
-          memories.map((m) => m[layer]!.value),
-          { axis: 0 },
-        ),
-      },
-  );
-
 /** The learned queries [1, Q, D], repeated for a batch and normalised: they get no position embedding. */
 export function embedQueries(p: Params, queryTokens: Tensor, batch: Dim, { config, dropout }: QFormerContext): Tensor {
   const [, queries, width] = queryTokens.shape as [Dim, Dim, Dim];
