@@ -69,7 +69,7 @@ export const stageOneStep: Claim = {
     ] as const) {
       const peer = Peer.start('stage1_step.py', { ...paper, precision });
       yield await compare(
-        { name, unit: 's', rounds: 5 },
+        { name, unit: 's', rounds: 3 },
         () => seconds(ours),
         async () => (await peer.ask('step')).seconds!,
       );

@@ -1,4 +1,4 @@
-export { type Write, writeAtomically, writeJson, writeText } from './atomic.ts';
+export { type Write, writeJson, writeText } from './atomic.ts';
 export { type CachedModelInfo, listCachedModels, removeCachedModel } from './cache.ts';
 export { Checkpoint } from './checkpoint.ts';
 export { type EncoderIdentity, fingerprint } from './fingerprint.ts';
@@ -6,7 +6,6 @@ export { convertGgufToCheckpoint } from './gguf/index.ts';
 export { bertToQFormer, fromLavis, toLavis } from './rename/index.ts';
 export { type ProgressEvent, parseModelId, type ResolveOptions, resolveModel } from './resolve.ts';
 export {
-  readHeader,
   readTensor,
   streamSafetensors,
   type TensorEntry,

@@ -3,6 +3,7 @@ export { Blip2, type LoadOptions, type Use } from './blip2.ts';
 export { bundledModels } from './bundled.ts';
 export type { CaptionOptions } from './caption.ts';
 export type { Embeddings, EmbedInputs } from './embed.ts';
+export { type ExportOptions, exportModel } from './export.ts';
 export type { FeatureSpace, ImageInput, Images, OneImage } from './images.ts';
 export { bestQueryCosines, firstTokens, type Match, type MatchOptions, type Pair } from './match.ts';
 export type { ModelFiles } from './model-files.ts';

@@ -1,7 +1,6 @@
 export * from './captions.ts';
 export {
   bertFiles,
-  parseTokenizerFiles,
   type TokenizerConfig,
   type TokenizerFiles,
   type TokenizerJson,

@@ -1,5 +1,4 @@
 export type { Progress } from './loop.ts';
-export { Optimiser, type OptimiserOptions } from './optimiser.ts';
 export { type Recipe, readRecipe } from './recipe.ts';
 export { readRecipeFile } from './recipe-file.ts';
 export { type TrainGraph, TrainStep, type TrainStepOptions } from './step.ts';

@@ -5,7 +5,6 @@ export {
   type DatasetConfig,
   type DatasetName,
   datasetConfig,
-  datasets,
   type OpenOptions,
   openDataset,
 } from './datasets.ts';

@@ -1,0 +1,1 @@
+export { quantisePerChannel } from './per-channel.ts';
