@@ -1,0 +1,130 @@
+/** Stage 1 trained for a few steps on small models: exact resumption, frozen weights, and what bad data says. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
+import { readRecipe, type TrainOptions, train } from '../src/training/index.ts';
+import { writeRandomModel } from './random-model.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-train-'));
+  await writeParts();
+  await writePictures();
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** An image encoder and a BERT with an embedding table alone, out of a random model. */
+async function writeParts(): Promise<void> {
+  const whole = join(folder, 'whole');
+  await writeRandomModel(whole);
+  const read = async (file: string) => JSON.parse(await readFile(join(whole, file), 'utf8'));
+  const { vision_config, qformer_config } = await read('config.json');
+  const tensors = await (await Checkpoint.open(whole)).readAll();
+  const vision = Object.entries(tensors).filter(([name]) => name.startsWith('vision_model.'));
+  await writeJson(join(folder, 'encoder/config.json'), vision_config);
+  await writeJson(join(folder, 'encoder/preprocessor_config.json'), await read('preprocessor_config.json'));
+  await writeSafetensors(
+    join(folder, 'encoder/model.safetensors'),
+    vision.map(([name, v]) => [name.slice('vision_model.'.length), v] as const),
+  );
+  await writeJson(join(folder, 'bert/config.json'), { ...qformer_config, hidden_act: 'gelu', layer_norm_eps: 1e-12 });
+  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+    await writeJson(join(folder, 'bert', file), await read(file));
+  await writeSafetensors(join(folder, 'bert/model.safetensors'), {
+    'embeddings.word_embeddings.weight': tensors['embeddings.word_embeddings.weight']!,
+  });
+}
+
+async function writePictures(): Promise<void> {
+  const lines: string[] = [];
+  for (const [i, background] of ['red', 'blue', 'green', 'white', 'black', 'orange', 'pink', 'gray'].entries()) {
+    await sharp({ create: { width: 30 + i, height: 28, channels: 3, background } })
+      .png()
+      .toFile(join(folder, `${i}.png`));
+    lines.push(
+      JSON.stringify({
+        image: `${i}.png`,
+        caption: i % 2 ? 'a blue cat on the left' : `a red ${'dog '.repeat(1 + i)}`,
+      }),
+    );
+  }
+  await writeFile(join(folder, 'data.jsonl'), `${lines.join('\n')}\n`);
+  await writeFile(join(folder, 'empty.png'), '');
+  await writeFile(join(folder, 'bad.png'), 'not a picture');
+  await writeFile(join(folder, 'bad.jsonl'), `${[...lines, '{"image": "bad.png", "caption": "a cat"}'].join('\n')}\n`);
+}
+
+async function recipe(output: string, data = 'data.jsonl', ...changes: string[]) {
+  const file = join(folder, 'recipe.yaml');
+  await writeFile(
+    file,
+    `task: stage1
+model: { image_encoder: ${folder}/encoder, image_feature_pooling: 2, bert: ${folder}/bert, num_query_token: 4, embed_dim: 8 }
+data: { train: [{ type: jsonl, path: ${join(folder, data)} }], max_txt_len: 12, feature_cache: ${folder}/cache }
+run: { output_dir: ${join(folder, output)}, batch_size_train: 4, max_steps: 6, warmup_steps: 2, init_lr: 1.0e-3, log_every: 1, save_every: 2, seed: 3 }
+`,
+  );
+  return readRecipe(file, changes);
+}
+
+const metrics = (run: string) => readFile(join(folder, run, 'metrics.jsonl'), 'utf8');
+const weights = async (run: string) => (await Checkpoint.open(join(folder, run, 'model'))).readAll();
+
+describe('a run', () => {
+  beforeAll(async () => {
+    expect(await train(await recipe('whole-run'))).toBe(true);
+  });
+
+  it('goes on after an interruption as if there had been none', async () => {
+    const stop = new AbortController();
+    const options: TrainOptions = { signal: stop.signal, onProgress: ({ step }) => step === 2 && stop.abort() };
+    expect(await train(await recipe('interrupted'), options)).toBe(false);
+    expect(await train(await recipe('interrupted'), { resume: true })).toBe(true);
+    expect(await metrics('interrupted')).toBe(await metrics('whole-run'));
+    expect(await weights('interrupted')).toEqual(await weights('whole-run'));
+  });
+
+  it('goes on from its newest checkpoint after it was killed', async () => {
+    const killed = new Error('killed');
+    const die = ({ step }: { step: number }) => {
+      if (step === 3) throw killed; // after step 3 was computed and logged, before anything of it was saved
+    };
+    await expect(train(await recipe('killed'), { onProgress: die })).rejects.toBe(killed);
+    expect(await train(await recipe('killed'), { resume: true })).toBe(true);
+    expect(await metrics('killed')).toBe(await metrics('whole-run'));
+    expect(await weights('killed')).toEqual(await weights('whole-run'));
+  });
+
+  it('leaves the frozen encoder as it was, byte for byte, and moves what trains', async () => {
+    const model = await weights('whole-run');
+    const encoder = await (await Checkpoint.open(join(folder, 'encoder'))).readAll();
+    for (const [name, v] of Object.entries(encoder)) expect(model[`vision_model.${name}`], name).toEqual(v);
+    expect(Object.keys(model).filter((name) => name.startsWith('vision_model.'))).toHaveLength(
+      Object.keys(encoder).length,
+    );
+    expect(model.temp!.data[0]).not.toBe(Math.fround(0.07));
+  });
+
+  it('is not written over', async () => {
+    await expect(train(await recipe('whole-run'))).rejects.toThrow(/holds a run already: add --resume/);
+  });
+});
+
+it('names a picture that cannot be decoded, or leaves it out and says so', async () => {
+  await expect(train(await recipe('bad', 'bad.jsonl'))).rejects.toThrow(/bad\.png/);
+  const messages: string[] = [];
+  expect(await train(await recipe('skipped', 'bad.jsonl'), { skipBad: true, onMessage: (m) => messages.push(m) })).toBe(
+    true,
+  );
+  expect(messages.filter((m) => m.startsWith('left out') && m.includes('bad.png'))).toHaveLength(1);
+});
+
+it('refuses unknown keys and wrong types by name', async () => {
+  await expect(recipe('x', 'data.jsonl', 'run.init_rl=1')).rejects.toThrow(
+    /run\.init_rl.*did you mean (run\.)?init_lr/,
+  );
+  await expect(recipe('x', 'data.jsonl', 'run.seed=often')).rejects.toThrow(/run\.seed/);
+});
