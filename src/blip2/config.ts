@@ -16,7 +16,7 @@ export interface Blip2Config extends z.infer<typeof schema> {
 }
 
 /** Throws ConfigError naming the first wrong field. */
-export function parseBlip2Config(json: Record<string, unknown>): Blip2Config {
+export function parseBlip2Config(json: Readonly<Record<string, unknown>>): Blip2Config {
   const result = schema.safeParse(json);
   if (!result.success) throw new ConfigError(`config.json: ${z.prettifyError(result.error).replaceAll('\n', ' ')}`);
   return { ...result.data, qformer_config: parseQFormerConfig(json.qformer_config) };

@@ -1,8 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import { ConfigError } from '../core/index.ts';
-import { Checkpoint } from '../hub/index.ts';
+import { Checkpoint, type JsonObject, jsonObject, readJsonObject } from '../hub/index.ts';
 import { type ImageProcessor, readImageProcessor } from '../image/index.ts';
 import { type ImageEncoder, imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
 import { checkVocabulary, readTokenizer, type Tokenizer } from '../text/index.ts';
@@ -41,7 +41,7 @@ const architectures: Readonly<Record<string, string>> = {
  * the tokenizer does not fit the embedding.
  */
 export async function openModel(folder: string): Promise<ModelFiles> {
-  const json = await readConfig(folder);
+  const json = await readJsonObject(join(folder, 'config.json'));
   const config = parseBlip2Config(json);
   const checkpoint = await Checkpoint.open(folder);
   checkpoint.entry(architectures[architectureOf(json, folder)]!);
@@ -51,7 +51,7 @@ export async function openModel(folder: string): Promise<ModelFiles> {
   return {
     folder,
     config,
-    encoder: imageEncoder(record(json.vision_config, `${folder}/config.json: vision_config`)),
+    encoder: imageEncoder(jsonObject(json.vision_config, `${folder}/config.json: vision_config`)),
     processor: await readImageProcessor(folder),
     checkpoint,
     tokenizer: heads.retrieval || heads.writing ? await openTokenizer(folder, config, language) : undefined,
@@ -60,25 +60,7 @@ export async function openModel(folder: string): Promise<ModelFiles> {
   };
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-async function readConfig(folder: string): Promise<Json> {
-  const file = join(folder, 'config.json');
-  try {
-    return record(JSON.parse(await readFile(file, 'utf8')), file);
-  } catch (cause) {
-    if (cause instanceof ConfigError) throw cause;
-    throw new ConfigError(`${file}: expected a model's configuration, but ${String(cause)}`, { cause });
-  }
-}
-
-function record(json: unknown, where: string): Json {
-  if (typeof json === 'object' && json !== null && !Array.isArray(json))
-    return Object.fromEntries(Object.entries(json));
-  throw new ConfigError(`${where}: expected an object, found ${JSON.stringify(json)}`);
-}
-
-function architectureOf({ architectures: found }: Json, folder: string): string {
+function architectureOf({ architectures: found }: JsonObject, folder: string): string {
   const known = Object.keys(architectures);
   const name = Array.isArray(found) ? found.find((each) => known.includes(each)) : undefined;
   if (typeof name === 'string') return name;
@@ -87,8 +69,8 @@ function architectureOf({ architectures: found }: Json, folder: string): string 
   );
 }
 
-async function openLanguageModel(folder: string, json: Json): Promise<ConnectedLanguageModel> {
-  const textConfig = record(json.text_config, `${folder}/config.json: text_config`);
+async function openLanguageModel(folder: string, json: JsonObject): Promise<ConnectedLanguageModel> {
+  const textConfig = jsonObject(json.text_config, `${folder}/config.json: text_config`);
   const lm = languageModel(textConfig);
   const tokenizer = await readTokenizer(folder);
   checkVocabulary(tokenizer, "the language model's embedding", lm.vocabularySize);

@@ -1,8 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Blip2Config } from '../blip2/index.ts';
 import type { StoredTensor, Value } from '../core/index.ts';
-import { Checkpoint, readTensor, streamSafetensors, writeJson, writeText } from '../hub/index.ts';
+import {
+  Checkpoint,
+  type JsonObject,
+  readJsonObject,
+  readTensor,
+  streamSafetensors,
+  writeJson,
+  writeText,
+} from '../hub/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
 import type { TokenizerFiles } from '../text/index.ts';
@@ -10,8 +17,8 @@ import type { FrozenEncoder } from './image-features.ts';
 
 /** A frozen encoder with the JSON it came from, to be written beside what was trained on it. */
 export interface ReadEncoder extends FrozenEncoder {
-  readonly config: Record<string, unknown>;
-  readonly preprocessor: Record<string, unknown>;
+  readonly config: JsonObject;
+  readonly preprocessor: JsonObject;
 }
 
 /** Reads a frozen image encoder from a Hugging Face folder. */
@@ -20,8 +27,7 @@ export async function readFrozenEncoder(model: {
   do_fit: boolean;
   image_feature_pooling: number;
 }): Promise<ReadEncoder> {
-  const json = async (file: string): Promise<Record<string, unknown>> =>
-    JSON.parse(await readFile(join(model.image_encoder, file), 'utf8'));
+  const json = (file: string) => readJsonObject(join(model.image_encoder, file));
   const config = await json('config.json');
   const preprocessor = { ...(await json('preprocessor_config.json')), ...(model.do_fit ? { do_fit: true } : {}) };
   return {
@@ -41,7 +47,7 @@ export interface ModelParts {
   readonly parameters: Readonly<Record<string, Value>>;
   /** Frozen weights besides the image encoder's, by their full names: a language model's. */
   readonly stored?: ReadonlyMap<string, StoredTensor>;
-  readonly textConfig?: Record<string, unknown>;
+  readonly textConfig?: JsonObject;
   readonly tokenizers: { readonly root: TokenizerFiles; readonly qformer?: TokenizerFiles };
 }
 

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config, stageOneInputs, stageOneLosses } from '../blip2/index.ts';
 import { floats, random, toFloat32, type Value } from '../core/index.ts';
 import type { Records } from '../data/index.ts';
-import { bertToQFormer, Checkpoint } from '../hub/index.ts';
+import { bertToQFormer, Checkpoint, type JsonObject, readJsonObject } from '../hub/index.ts';
 import { Params } from '../nn/index.ts';
 import {
   blipCaption,
@@ -118,13 +117,13 @@ interface Text {
   readonly tokenizer: Tokenizer;
   /** BERT's weights under the Q-Former's names, embeddings of the kept pieces only. */
   readonly initial: ReadonlyMap<string, Value>;
-  readonly bertConfig: Record<string, unknown>;
+  readonly bertConfig: JsonObject;
 }
 
 /** The Q-Former's tokenizer, [DEC] included, and its starting weights. */
 async function readText(model: StageOneRecipe['model'], records: Records): Promise<Text> {
   const bert = await Checkpoint.open(model.bert);
-  const bertConfig = JSON.parse(await readFile(join(model.bert, 'config.json'), 'utf8'));
+  const bertConfig = await readJsonObject(join(model.bert, 'config.json'));
   const withDec = withSpecialToken(await readTokenizerFiles(model.bert), 'bos', '[DEC]');
   const initial = new Map(Object.entries(bertToQFormer(await bert.readAll())));
   if (!model.prune_vocabulary) return { files: withDec, tokenizer: new Tokenizer(withDec), initial, bertConfig };

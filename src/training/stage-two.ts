@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo } from '../blip2/index.ts';
 import { CheckpointError, int64s, type StoredTensor, type Value } from '../core/index.ts';
-import { Checkpoint } from '../hub/index.ts';
+import { Checkpoint, type JsonObject, jsonObject, readJsonObject } from '../hub/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import { imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
@@ -79,11 +78,11 @@ interface StageOneModel {
 
 /** The folder that a stage-1 run wrote. */
 async function readStageOne(folder: string): Promise<StageOneModel> {
-  const json = await readJson(folder, 'config.json');
+  const json = await readJsonObject(join(folder, 'config.json'));
   const config = parseBlip2Config(json);
   const checkpoint = await Checkpoint.open(folder);
-  const vision = json.vision_config as Record<string, unknown>;
-  const preprocessor = await readJson(folder, 'preprocessor_config.json');
+  const vision = jsonObject(json.vision_config, `${folder}/config.json: vision_config`);
+  const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
   const state = new Map<string, StoredTensor>();
   const own = new Map<string, Value>();
   for (const [name, entry] of checkpoint.entries) {
@@ -107,7 +106,7 @@ async function readStageOne(folder: string): Promise<StageOneModel> {
 
 interface FrozenLanguageModel {
   readonly lm: LanguageModel;
-  readonly config: Record<string, unknown>;
+  readonly config: JsonObject;
   /** Its state dict under the names that it has in a BLIP-2 model. */
   readonly stored: ReadonlyMap<string, StoredTensor>;
   readonly files: TokenizerFiles;
@@ -119,7 +118,7 @@ interface FrozenLanguageModel {
 
 /** A frozen decoder from a Hugging Face folder. */
 async function readLanguageModel(folder: string): Promise<FrozenLanguageModel> {
-  const config = await readJson(folder, 'config.json');
+  const config = await readJsonObject(join(folder, 'config.json'));
   const lm = languageModel(config);
   if (lm.kind !== 'decoder') {
     throw new CheckpointError(
@@ -165,8 +164,4 @@ function tokenise(
     attentionMask: fill(() => 1, 0),
     labels: fill((id, i) => (i < start.length ? -100 : id), -100),
   };
-}
-
-async function readJson(folder: string, file: string): Promise<Record<string, unknown>> {
-  return JSON.parse(await readFile(join(folder, file), 'utf8'));
 }
