@@ -108,6 +108,18 @@ describe('a run', () => {
     expect(model.temp!.data[0]).not.toBe(Math.fround(0.07));
   });
 
+  it('starts from what another run wrote: the same step at rate zero gives the same losses', async () => {
+    const rate = ['run.init_lr=1e-12', 'run.min_lr=0', 'run.warmup_lr=0', 'run.max_steps=1', 'run.save_every=1'];
+    const from = (folder: string) => [`model={pretrained: ${folder}}`, ...rate];
+    await train(await recipe('second-run', 'data.jsonl', ...from(join(folder, 'whole-run/model'))));
+    await train(await recipe('third-run', 'data.jsonl', ...from(join(folder, 'second-run/model'))));
+    const [second, third] = [JSON.parse(await metrics('second-run')), JSON.parse(await metrics('third-run'))];
+    expect(third.loss).toBeCloseTo(second.loss, 6);
+    const [start, end] = [await weights('whole-run'), await weights('second-run')];
+    expect(Object.keys(end).sort()).toEqual(Object.keys(start).sort());
+    for (const [name, { data }] of Object.entries(start)) expect(end[name]!.data, name).toEqual(data);
+  });
+
   it('is not written over', async () => {
     await expect(train(await recipe('whole-run'))).rejects.toThrow(/holds a run already: add --resume/);
   });

@@ -18,11 +18,13 @@ const cutoutRow = z.object({
 });
 export type CutoutRow = z.infer<typeof cutoutRow>;
 
-/** The rows of `folder/data.jsonl`, of one split or of all. Throws DataError naming the file, the line and the field. */
+/** The rows of `folder/data.jsonl`, of one split or of all, of some sources or of all. Throws DataError naming the file, the line and the field. */
 export async function readCutouts(
   folder: string,
-  { split, onBad }: { split?: string; onBad?: OnBad | undefined } = {},
+  { split, sources, onBad }: { split?: string; sources?: readonly string[] | undefined; onBad?: OnBad | undefined } = {},
 ): Promise<CutoutRow[]> {
   const lines = await readJsonLines(join(folder, 'data.jsonl'), cutoutRow, onBad);
-  return lines.map(({ row }) => row).filter((row) => split === undefined || row.split === split);
+  return lines
+    .map(({ row }) => row)
+    .filter((row) => (split === undefined || row.split === split) && (sources?.includes(row.source) ?? true));
 }

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import type { Blip2Config } from '../blip2/index.ts';
+import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import type { StoredTensor, Value } from '../core/index.ts';
 import {
   Checkpoint,
   type JsonObject,
+  jsonObject,
   readJsonObject,
   readTensor,
   streamSafetensors,
@@ -12,7 +13,7 @@ import {
 } from '../hub/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
-import type { TokenizerFiles } from '../text/index.ts';
+import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
 import type { FrozenEncoder } from './image-features.ts';
 
 /** A frozen encoder with the JSON it came from, to be written beside what was trained on it. */
@@ -27,17 +28,49 @@ export async function readFrozenEncoder(model: {
   do_fit: boolean;
   image_feature_pooling: number;
 }): Promise<ReadEncoder> {
-  const json = (file: string) => readJsonObject(join(model.image_encoder, file));
-  const config = await json('config.json');
-  const preprocessor = { ...(await json('preprocessor_config.json')), ...(model.do_fit ? { do_fit: true } : {}) };
-  return {
-    encoder: imageEncoder(config),
-    processor: parseImageProcessor(preprocessor),
-    state: (await Checkpoint.open(model.image_encoder)).entries,
+  const folder = model.image_encoder;
+  const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
+  return frozenEncoder({
+    config: await readJsonObject(join(folder, 'config.json')),
+    preprocessor: model.do_fit ? { ...preprocessor, do_fit: true } : preprocessor,
+    state: (await Checkpoint.open(folder)).entries,
     pooling: model.image_feature_pooling,
-    config,
-    preprocessor,
-  };
+  });
+}
+
+const frozenEncoder = (read: Pick<ReadEncoder, 'config' | 'preprocessor' | 'state' | 'pooling'>): ReadEncoder => ({
+  ...read,
+  encoder: imageEncoder(read.config),
+  processor: parseImageProcessor(read.preprocessor),
+});
+
+/** A Q-Former with all that it was trained with. */
+export interface StageOneModel {
+  readonly config: Blip2Config;
+  readonly frozen: ReadEncoder;
+  /** All but the image encoder, by their full names. */
+  readonly trained: ReadonlyMap<string, Value>;
+  readonly files: TokenizerFiles;
+}
+
+/** The folder that a stage-1 run wrote. */
+export async function readStageOne(folder: string): Promise<StageOneModel> {
+  const json = await readJsonObject(join(folder, 'config.json'));
+  const config = parseBlip2Config(json);
+  const checkpoint = await Checkpoint.open(folder);
+  const state = new Map<string, StoredTensor>();
+  const trained = new Map<string, Value>();
+  for (const [name, entry] of checkpoint.entries) {
+    if (name.startsWith('vision_model.')) state.set(name.slice('vision_model.'.length), entry);
+    else trained.set(name, await checkpoint.read(name));
+  }
+  const frozen = frozenEncoder({
+    config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
+    preprocessor: await readJsonObject(join(folder, 'preprocessor_config.json')),
+    state,
+    pooling: config.image_feature_pooling,
+  });
+  return { config, frozen, trained, files: await readTokenizerFiles(folder) };
 }
 
 export interface ModelParts {

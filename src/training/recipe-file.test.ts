@@ -12,6 +12,10 @@ const schema = z.discriminatedUnion('task', [
     oven: z.strictObject({ temperature: z.number(), minutes: z.number().default(30) }),
   }),
   z.strictObject({ task: z.literal('boil'), pot: z.strictObject({ water: z.number() }) }),
+  z.strictObject({
+    task: z.literal('warm'),
+    dish: z.union([z.strictObject({ frozen: z.string() }), z.strictObject({ fresh: z.string(), salt: z.number() })]),
+  }),
 ]);
 const text = 'task: bake\noven: { temperature: 180 }\n';
 
@@ -39,6 +43,13 @@ describe('what is wrong with a recipe', () => {
     ["another task's key", text, ['oven.water=3'], /oven\.water is not a key of a recipe$/],
     ['a value of another type', text, ['oven.temperature=hot'], 'oven.temperature: '],
     ['a task that there is not', text, ['task=fry'], 'task: '],
+    [
+      'one of the nearer of two forms',
+      'task: warm\ndish: { fresh: soup, sallt: 1 }',
+      [],
+      /dish\.(salt:|sallt .*salt\?)/,
+    ],
+    ['a value of the nearer form', 'task: warm\ndish: { frozen: 1 }', [], 'cake.yaml: dish.frozen: '],
     ['an argument without a value', text, ['oven.minutes'], 'oven.minutes: expected key=value'],
     ['YAML that is none', 'task: [', [], 'cake.yaml: '],
     ['a list', '- task', [], 'cake.yaml: expected a mapping'],

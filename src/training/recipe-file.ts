@@ -61,6 +61,11 @@ function set(tree: Tree, [key, ...rest]: string[], v: unknown): void {
 }
 
 function explain(issue: z.core.$ZodIssue, known: readonly string[]): string {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const [nearestForm] = issue.errors.toSorted((a, b) => mistakes(a) - mistakes(b));
+    const [first] = nearestForm!;
+    return explain({ ...first!, path: [...issue.path, ...first!.path] }, known);
+  }
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!;
@@ -70,12 +75,18 @@ function explain(issue: z.core.$ZodIssue, known: readonly string[]): string {
   return `${path || 'the recipe'}: ${issue.message}`;
 }
 
+/** How far a value is from one of the forms it may have. */
+const mistakes = (issues: readonly z.core.$ZodIssue[]): number =>
+  issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1), 0);
+
 /** All keys of the kind of recipe that `tree` says it is. */
 function keysOf(schema: z.core.$ZodType, tree: Tree): string[] {
   if (schema instanceof z.ZodObject) {
     return Object.entries(schema.shape).flatMap(([key, child]) => [key, ...keysOf(child, tree)]);
   }
-  if (!(schema instanceof z.ZodDiscriminatedUnion)) return [];
+  if (!(schema instanceof z.ZodDiscriminatedUnion)) {
+    return schema instanceof z.ZodUnion ? schema.options.flatMap((option) => keysOf(option, tree)) : [];
+  }
   const { discriminator } = schema.def;
   return schema.options
     .filter((o) => o instanceof z.ZodObject && z.safeParse(o.shape[discriminator], tree[discriminator]).success)

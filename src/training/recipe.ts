@@ -45,21 +45,28 @@ const imageEncoder = {
   image_feature_pooling: z.int().positive().default(1),
 };
 
+/** A new Q-Former between an image encoder and nothing. */
+const newQFormer = z.strictObject({
+  ...imageEncoder,
+  /** A BERT-style checkpoint folder with its tokenizer: the Q-Former's start. */
+  bert: z.string(),
+  num_query_token: z.int().positive().default(32),
+  num_hidden_layers: z.int().positive().optional(),
+  cross_attention_freq: z.int().positive().default(2),
+  embed_dim: z.int().positive().default(256),
+  /** Standard deviation of new weights; 0.02 suits a width of 768. */
+  initializer_range: z.number().positive().default(0.02),
+  /** Keep only the word pieces that the training captions use, and single characters. */
+  prune_vocabulary: z.boolean().default(false),
+});
+export type NewQFormer = z.infer<typeof newQFormer>;
+
+/** The folder that a stage-1 run wrote: encoder, Q-Former, heads and vocabulary are taken from it. */
+const pretrained = z.strictObject({ pretrained: z.string() });
+
 const stageOne = z.strictObject({
   task: z.literal('stage1'),
-  model: z.strictObject({
-    ...imageEncoder,
-    /** A BERT-style checkpoint folder with its tokenizer: the Q-Former's start. */
-    bert: z.string(),
-    num_query_token: z.int().positive().default(32),
-    num_hidden_layers: z.int().positive().optional(),
-    cross_attention_freq: z.int().positive().default(2),
-    embed_dim: z.int().positive().default(256),
-    /** Standard deviation of new weights; 0.02 suits a width of 768. */
-    initializer_range: z.number().positive().default(0.02),
-    /** Keep only the word pieces that the training captions use, and single characters. */
-    prune_vocabulary: z.boolean().default(false),
-  }),
+  model: z.union([pretrained, newQFormer]),
   data,
   run: run.extend({
     label_smoothing: z.number().min(0).max(1).default(0.1),

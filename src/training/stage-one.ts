@@ -12,25 +12,23 @@ import {
   type TokenizerFiles,
   withSpecialToken,
 } from '../text/index.ts';
-import type { FrozenEncoder } from './image-features.ts';
 import { type ImageTextBatch, ImageTextData } from './image-text-data.ts';
 import { initialValues } from './initial-values.ts';
-import { readFrozenEncoder, writeModel } from './model-folder.ts';
-import type { StageOneRecipe } from './recipe.ts';
+import { type ReadEncoder, readFrozenEncoder, readStageOne, type StageOneModel, writeModel } from './model-folder.ts';
+import type { NewQFormer, StageOneRecipe } from './recipe.ts';
 import { type GraphOf, padded, StepsByLength } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
 
 /** Stage 1 (§3.2): the three objectives of a Q-Former on frozen image features. */
 export async function stageOne(recipe: StageOneRecipe, options: TrainOptions): Promise<Task> {
   const { model, run } = recipe;
-  const frozen = await readFrozenEncoder(model);
+  const { frozen, qformer } = await startOf(model);
   const data = await ImageTextData.open(recipe, frozen, options);
-  const text = await readText(model, data.records);
-  const config = configOf(model, text, frozen);
-  const { seed } = run;
-  const steps = await StepsByLength.create(run, graphOf(recipe, { config, data, tokenizer: text.tokenizer }), {
-    initial: ({ declared }) =>
-      initialValues(declared, text.initial, { seed, initializerRange: model.initializer_range }),
+  const { config, trained, files } = await qformer(data.records);
+  const tokenizer = new Tokenizer(files);
+  const initializerRange = 'pretrained' in model ? 0.02 : model.initializer_range;
+  const steps = await StepsByLength.create(run, graphOf(recipe, { config, data, tokenizer }), {
+    initial: ({ declared }) => initialValues(declared, trained, { seed: run.seed, initializerRange }),
   });
 
   return {
@@ -38,7 +36,7 @@ export async function stageOne(recipe: StageOneRecipe, options: TrainOptions): P
     optimiser: steps.optimiser,
     async gradients(step) {
       const batch = data.at(step);
-      const tokens = tokenise(batch, text.tokenizer, recipe.data.max_txt_len);
+      const tokens = tokenise(batch, tokenizer, recipe.data.max_txt_len);
       const scalars = await steps.gradients(step, tokens.inputIds.shape[1]!, {
         ...tokens,
         ...negativesOf(batch, recipe, step),
@@ -52,7 +50,7 @@ export async function stageOne(recipe: StageOneRecipe, options: TrainOptions): P
         config,
         frozen,
         parameters: steps.optimiser.parameters,
-        tokenizers: { root: text.files },
+        tokenizers: { root: files },
       }),
   };
 }
@@ -112,28 +110,48 @@ function hardness(step: number, [from, to]: readonly [number, number]): number {
   return step < from ? 0 : (step - from) / (to - from);
 }
 
-interface Text {
-  readonly files: TokenizerFiles;
-  readonly tokenizer: Tokenizer;
-  /** BERT's weights under the Q-Former's names, embeddings of the kept pieces only. */
-  readonly initial: ReadonlyMap<string, Value>;
-  readonly bertConfig: JsonObject;
+interface Start {
+  readonly frozen: ReadEncoder;
+  /** The Q-Former that training begins with; the vocabulary of a new one may depend on the captions. */
+  qformer(records: Records): Promise<Omit<StageOneModel, 'frozen'>>;
 }
 
-/** The Q-Former's tokenizer, [DEC] included, and its starting weights. */
-async function readText(model: StageOneRecipe['model'], records: Records): Promise<Text> {
+async function startOf(model: StageOneRecipe['model']): Promise<Start> {
+  if ('pretrained' in model) {
+    const known = await readStageOne(model.pretrained);
+    return { frozen: known.frozen, qformer: async () => known };
+  }
+  const frozen = await readFrozenEncoder(model);
+  return { frozen, qformer: (records) => fromBert(model, frozen, records) };
+}
+
+/** A new Q-Former: BERT's weights under the Q-Former's names, its tokenizer with [DEC], embeddings of the kept pieces. */
+async function fromBert(
+  model: NewQFormer,
+  frozen: ReadEncoder,
+  records: Records,
+): Promise<Omit<StageOneModel, 'frozen'>> {
   const bert = await Checkpoint.open(model.bert);
   const bertConfig = await readJsonObject(join(model.bert, 'config.json'));
   const withDec = withSpecialToken(await readTokenizerFiles(model.bert), 'bos', '[DEC]');
-  const initial = new Map(Object.entries(bertToQFormer(await bert.readAll())));
-  if (!model.prune_vocabulary) return { files: withDec, tokenizer: new Tokenizer(withDec), initial, bertConfig };
+  const trained = new Map(Object.entries(bertToQFormer(await bert.readAll())));
+  const start = (files: TokenizerFiles) => ({
+    files,
+    trained,
+    config: configOf(model, {
+      bertConfig,
+      vocabulary: new Tokenizer(files).vocabularySize,
+      width: frozen.encoder.width,
+    }),
+  });
+  if (!model.prune_vocabulary) return start(withDec);
 
   const captions: string[] = [];
   for (let i = 0; i < records.length; i++) captions.push(...records.record(i).captions.map((c) => blipCaption(c)));
   const { kept, files } = pruneWordPiece(withDec, captions);
-  const words = initial.get('embeddings.word_embeddings.weight');
-  if (words) initial.set('embeddings.word_embeddings.weight', takeRows(words, kept));
-  return { files, tokenizer: new Tokenizer(files), initial, bertConfig };
+  const words = trained.get('embeddings.word_embeddings.weight');
+  if (words) trained.set('embeddings.word_embeddings.weight', takeRows(words, kept));
+  return start(files);
 }
 
 /** Rows of a table; one that it does not have ([DEC], which BERT never saw) starts as the average of all. */
@@ -149,9 +167,8 @@ function takeRows(table: Value, rows: readonly number[]): Value {
 }
 
 function configOf(
-  model: StageOneRecipe['model'],
-  { tokenizer, bertConfig: b }: Text,
-  frozen: FrozenEncoder,
+  model: NewQFormer,
+  { bertConfig: b, vocabulary, width }: { bertConfig: JsonObject; vocabulary: number; width: number },
 ): Blip2Config {
   return parseBlip2Config({
     num_query_tokens: model.num_query_token,
@@ -165,8 +182,8 @@ function configOf(
       layer_norm_eps: b.layer_norm_eps,
       max_position_embeddings: b.max_position_embeddings,
       cross_attention_frequency: model.cross_attention_freq,
-      encoder_hidden_size: frozen.encoder.width,
-      vocab_size: tokenizer.vocabularySize,
+      encoder_hidden_size: width,
+      vocab_size: vocabulary,
     },
   });
 }

@@ -1,14 +1,13 @@
 import { join } from 'node:path';
-import { type Blip2Config, parseBlip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo } from '../blip2/index.ts';
+import { type Blip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo } from '../blip2/index.ts';
 import { CheckpointError, int64s, type StoredTensor, type Value } from '../core/index.ts';
-import { Checkpoint, type JsonObject, jsonObject, readJsonObject } from '../hub/index.ts';
-import { parseImageProcessor } from '../image/index.ts';
-import { imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
+import { Checkpoint, type JsonObject, readJsonObject } from '../hub/index.ts';
+import { type LanguageModel, languageModel } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
 import { ImageTextData } from './image-text-data.ts';
 import { initialValues } from './initial-values.ts';
-import { type ReadEncoder, writeModel } from './model-folder.ts';
+import { readStageOne, writeModel } from './model-folder.ts';
 import type { StageTwoRecipe } from './recipe.ts';
 import { type GraphOf, padded, StepsByLength } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
@@ -66,41 +65,6 @@ function graphOf(
       dropout: run.dropout === 0 ? undefined : dropout.apply,
     });
     return { outputs: { loss }, declared: p.declared, trains: trainsInStageTwo };
-  };
-}
-
-interface StageOneModel {
-  readonly config: Blip2Config;
-  readonly frozen: ReadEncoder;
-  readonly trained: ReadonlyMap<string, Value>;
-  readonly files: TokenizerFiles;
-}
-
-/** The folder that a stage-1 run wrote. */
-async function readStageOne(folder: string): Promise<StageOneModel> {
-  const json = await readJsonObject(join(folder, 'config.json'));
-  const config = parseBlip2Config(json);
-  const checkpoint = await Checkpoint.open(folder);
-  const vision = jsonObject(json.vision_config, `${folder}/config.json: vision_config`);
-  const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
-  const state = new Map<string, StoredTensor>();
-  const own = new Map<string, Value>();
-  for (const [name, entry] of checkpoint.entries) {
-    if (name.startsWith('vision_model.')) state.set(name.slice('vision_model.'.length), entry);
-    else own.set(name, await checkpoint.read(name));
-  }
-  return {
-    config,
-    frozen: {
-      encoder: imageEncoder(vision),
-      processor: parseImageProcessor(preprocessor),
-      pooling: config.image_feature_pooling,
-      state,
-      config: vision,
-      preprocessor,
-    },
-    trained: own,
-    files: await readTokenizerFiles(folder),
   };
 }
 

@@ -13,9 +13,8 @@ export const cutouts = defineDataset(
     sources: z.array(z.string()).optional(),
   }),
   async ({ path, split, sources }, onBad) => {
-    const rows = await readCutouts(path, { split, onBad });
-    const wanted = rows.filter(({ source }) => sources === undefined || sources.includes(source));
-    const records = wanted.flatMap((row) => {
+    const rows = await readCutouts(path, { split, sources, onBad });
+    const records = rows.flatMap((row) => {
       const where = `${join(path, 'data.jsonl')}: id ${row.id}`;
       const make = () => ({
         id: String(row.id),

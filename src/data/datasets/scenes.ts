@@ -10,6 +10,7 @@ export const scenes = defineDataset(
     type: z.literal('scenes'),
     path: z.string(),
     split: z.string().default('train'),
+    sources: z.array(z.string()).optional(),
     /** How many different scenes there are. */
     n: z.int().positive(),
     seed: z.int().nonnegative().default(0),
@@ -18,8 +19,8 @@ export const scenes = defineDataset(
     /** The share of scenes that show one picture of the set, whatever it is, with its own caption. */
     singles: z.number().min(0).max(1).default(0),
   }),
-  async ({ path, split, n, seed, size, singles }, onBad) => {
-    const rows = await readCutouts(path, { split, onBad });
+  async ({ path, split, sources, n, seed, size, singles }, onBad) => {
+    const rows = await readCutouts(path, { split, sources, onBad });
     if (rows.length === 0) throw new DataError(`${path}: expected pictures of the split ${split}, found none`);
     const vocabulary = sceneVocabulary(rows);
     return {

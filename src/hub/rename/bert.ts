@@ -1,4 +1,4 @@
-import { CheckpointError, type Value } from '../../core/index.ts';
+import { CheckpointError, floats, toFloat32, type Value } from '../../core/index.ts';
 import { type NameTable, toFirst } from './table.ts';
 
 /** The Q-Former's names (Hugging Face's Blip2 retrieval model), beside those of BertModel and BertLMHeadModel. */
@@ -23,7 +23,9 @@ const toQFormer = toFirst(text);
  * queries' feed-forward is a copy of the text's, as LAVIS initialises it (blip2_qformer.py). Cross-attention, queries
  * and projections are new and not among them; the captioning head is, where the state dict has one.
  *
- * Like LAVIS it drops the token-type embeddings. Throws CheckpointError naming tensors that no BERT has.
+ * The Q-Former has no token types. BERT adds the first one's row to every token of a single text, so it goes into the
+ * positions here, and the text side starts as BERT computes it; LAVIS drops it. Throws CheckpointError naming tensors that
+ * no BERT has.
  */
 export function bertToQFormer(tensors: Readonly<Record<string, Value>>): Record<string, Value> {
   const qformer: Record<string, Value> = {};
@@ -39,5 +41,19 @@ export function bertToQFormer(tensors: Readonly<Record<string, Value>>): Record<
     const ofQueries = renamed.replace(/(layer\.\d+\.(?:intermediate|output))\./, '$1_query.');
     qformer[ofQueries] = tensor;
   }
+  const positions = qformer[positionTable];
+  const types = Object.entries(tensors).find(([name]) => name.endsWith('embeddings.token_type_embeddings.weight'))?.[1];
+  if (positions && types) qformer[positionTable] = addRow(positions, types);
   return qformer;
+}
+
+const positionTable = 'embeddings.position_embeddings.weight';
+
+/** [n, D] plus the first row of [types, D]. */
+function addRow(table: Value, types: Value): Value {
+  const row = toFloat32(types).subarray(0, table.shape[1]);
+  return floats(
+    table.shape,
+    toFloat32(table).map((x, i) => x + row[i % row.length]!),
+  );
 }

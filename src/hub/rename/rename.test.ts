@@ -80,6 +80,13 @@ describe('bertToQFormer', () => {
       'qformer.encoder.layer.11.output_query.LayerNorm.bias': two,
     });
   });
+  it('adds the first token type, which every token of a single text has, to the positions', () => {
+    const start = bertToQFormer({
+      'bert.embeddings.position_embeddings.weight': floats([3, 2], [1, 2, 3, 4, 5, 6]),
+      'bert.embeddings.token_type_embeddings.weight': floats([2, 2], [10, 20, 70, 80]),
+    });
+    expect(start).toEqual({ 'embeddings.position_embeddings.weight': floats([3, 2], [11, 22, 13, 24, 15, 26]) });
+  });
   it('reads the prefix and the old names of LayerNorm, and keeps the language-modelling head', () => {
     expect(
       bertToQFormer({
