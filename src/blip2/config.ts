@@ -8,6 +8,9 @@ const schema = z.object({
   image_token_index: z.int().nonnegative().nullish(),
   /** Patches along each side of the square that is averaged before the Q-Former sees it; ours, no published model has it. */
   image_feature_pooling: z.int().positive().default(1),
+  /** What fine-tuning taught the language model to go on from: the words before captions, and those around a question, {}. Ours too. */
+  caption_prompt: z.string().optional(),
+  question_prompt: z.string().optional(),
 });
 
 /** What BLIP-2 adds to its three parts, under the names of a Hugging Face `config.json`. */

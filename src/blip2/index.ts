@@ -2,5 +2,13 @@ export * from './caption-writer.ts';
 export * from './config.ts';
 export * from './passes.ts';
 export * from './retrieval-head.ts';
-export * from './stage-one.ts';
+export {
+  type ReadBatch,
+  type StageOneBatch,
+  type StageOneLosses,
+  type StageOneOptions,
+  stageOneInputs,
+  stageOneLosses,
+} from './stage-one.ts';
+export * from './stage-one-in-parts.ts';
 export * from './stage-two.ts';

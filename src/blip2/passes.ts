@@ -26,18 +26,16 @@ const contextOf = ({ qformer_config: config }: Blip2Config, dropout?: Dropout): 
 const queryTokens = (p: Params, c: Blip2Config): Tensor =>
   p.tensor('query_tokens', [1, c.num_query_tokens, c.qformer_config.hidden_size]);
 
-/** The queries on an image alone: their states [B, Q, D], and the keys and values that later text can see. */
-export function readImage(
-  p: Params,
-  image: ImageMemory,
-  c: Blip2Config,
-  dropout?: Dropout,
-): { queries: Tensor; cache: Pass['cache'] } {
+/** A pass that has queries: their states [B, Q, D], and what went on in its layers. */
+export type QueryPass = Pass & { readonly queries: Tensor };
+
+/** The queries on an image alone. */
+export function readImage(p: Params, image: ImageMemory, c: Blip2Config, dropout?: Dropout): QueryPass {
   const context = contextOf(c, dropout);
   const root = p.at('qformer');
   const batch = image[0]!.key.shape[0]!;
   const pass = qFormer(root, { queries: embedQueries(root, queryTokens(p, c), batch, context) }, { ...context, image });
-  return { queries: pass.queries!, cache: pass.cache };
+  return { ...pass, queries: pass.queries! };
 }
 
 /** Text alone, as ITC sees it: its states [B, T, D]. */
@@ -58,7 +56,7 @@ export const readPair = (p: Params, pair: Text & { image: ImageMemory }, c: Blip
     embeddings: p.at('embeddings'),
     norm: p.at('qformer'),
     queries: c.num_query_tokens,
-  });
+  }).queries;
 
 /** The same for an instruction or a question: InstructBLIP keeps embeddings and their norm inside the Q-Former. */
 export const readConditioned = (
@@ -66,7 +64,7 @@ export const readConditioned = (
   pair: Text & { image: ImageMemory },
   c: Blip2Config,
   dropout?: Dropout,
-): Tensor =>
+): QueryPass =>
   seeingText(p, pair, {
     ...contextOf(c, dropout),
     embeddings: p.at('qformer', 'embeddings'),
@@ -78,12 +76,13 @@ function seeingText(
   p: Params,
   { image, inputIds, attentionMask }: Text & { image: ImageMemory },
   { embeddings, norm, queries, ...context }: QFormerContext & { embeddings: Params; norm: Params; queries: number },
-): Tensor {
+): QueryPass {
   const tokens = p.tensor('query_tokens', [1, queries, context.config.hidden_size]);
   const parts = {
     queries: embedQueries(norm, tokens, inputIds.shape[0]!, context),
     text: embedText(norm, inputIds, { ...context, embeddings }),
   };
   const mask = bidirectional({ queries, text: textVisibility(attentionMask, p.dtype) });
-  return qFormer(p.at('qformer'), parts, { ...context, mask, image }).queries!;
+  const pass = qFormer(p.at('qformer'), parts, { ...context, mask, image });
+  return { ...pass, queries: pass.queries! };
 }

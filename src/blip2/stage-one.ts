@@ -43,8 +43,10 @@ export interface StageOneBatch {
   /** int64 [B, T]: [CLS] … [SEP] */
   readonly inputIds: Tensor;
   readonly attentionMask: Tensor;
-  /** [B, B]: 1 where image i and text j are no pair. */
+  /** [B, B]: 1 where image i and text j are no pair; ITM draws from these. */
   readonly negatives: Tensor;
+  /** [B, B]: 1 where they are one, for ITC. Default: each image and its own text. */
+  readonly positives?: Tensor;
   /** Noise and hardness of ITM's negatives: [B, B] twice, and a scalar in 0…1. */
   readonly gumbelText: Tensor;
   readonly gumbelImage: Tensor;
@@ -114,33 +116,31 @@ export function stageOneLosses(
   const { labelSmoothing = 0.1, gatherGradient = true, weights = {} } = options;
   const context: QFormerContext = { config: config.qformer_config, dropout: options.dropout };
   const image = imageMemory(p.at('qformer'), batch.imageEmbeds, context);
-  const written = startWithDec(batch.inputIds, batch.attentionMask, options.decoderStart);
-  const text = embedBoth(p, batch.inputIds, written.inputIds, context);
-
-  const { queries, contrast, caption } = readAndWrite(p, { ...batch, image, text, written }, config, context);
+  const { zImage, zText, caption, written, text } = readAndWrite(p, { ...batch, image }, { config, options });
 
   // ITC. A pair scores as its best query; each image picks its text from the batch, and back.
-  const width = config.image_text_hidden_size;
   const { loss: itc, similarities } = itcLoss(
     {
-      zImage: projectImage(p, queries, width),
-      zText: projectText(p, contrast, width),
+      zImage,
+      zText,
       temperature: p.tensor('temp', []),
+      positives: batch.positives ?? ownPairs(batch.negatives),
       negatives: batch.negatives,
     },
     { labelSmoothing, gatherGradient },
   );
 
   // ITM. Hard negatives are drawn from ITC's similarities, in both directions.
-  const {
-    logits: itmLogits,
-    negativeText,
-    negativeImage,
-    pairs,
-  } = match(p, { ...batch, image, text, similarities }, config, {
-    ...context,
-    pairs: options.matchingPairs,
-  });
+  const pairs = Math.min(options.matchingPairs ?? Infinity, fixed(batch.inputIds.shape[0], 'the batch'));
+  const { negativeText, negativeImage } = drawNegatives(similarities, batch, pairs);
+  const own = numbers([...Array(pairs).keys()], 'int64');
+  const texts = concat([own, own, negativeText], { axis: 0 });
+  const triples: Triples = {
+    image: gatherMemory(image, concat([own, negativeImage, own], { axis: 0 })),
+    text: gather(text, texts),
+    attentionMask: gather(batch.attentionMask, texts),
+  };
+  const itmLogits = matchTriples(p, triples, config, context);
   const itm = itmLoss(itmLogits, pairs);
 
   // ITG. The caption is written from the queries alone.
@@ -175,68 +175,99 @@ function embedBoth(p: Params, inputIds: Tensor, writtenIds: Tensor, { config }: 
   });
 }
 
-/** What both passes read: an image's keys and values, and {@link embedBoth}. */
-interface Read extends StageOneBatch {
-  readonly image: ImageMemory;
+/** The shared pass of ITC and ITG, and what it makes of a batch. */
+export interface ReadBatch {
+  /** [B, Q, E] and [B, E], of length 1: what ITC compares. */
+  readonly zImage: Tensor;
+  readonly zText: Tensor;
+  /** The states that write the caption, [B, T−1, D], and what they are to write. */
+  readonly caption: Tensor;
+  readonly written: Written;
+  /** The embedded text for ITM, [B, T, D]. */
   readonly text: Tensor;
 }
 
-/** The shared pass of ITC and ITG: the queries, the text that is compared and the text that is written. */
-function readAndWrite(
+/** One pass over the queries, the text that is compared and the text that is written. */
+export function readAndWrite(
   p: Params,
-  { attentionMask, image, text, written }: Read & { written: Written },
-  { qformer_config: c, num_query_tokens: Q }: Blip2Config,
-  context: QFormerContext,
-): { queries: Tensor; contrast: Tensor; caption: Tensor } {
+  batch: Pick<StageOneBatch, 'inputIds' | 'attentionMask'> & { readonly image: ImageMemory },
+  { config, options }: { config: Blip2Config; options: Pick<StageOneOptions, 'decoderStart' | 'dropout'> },
+): ReadBatch {
+  const { inputIds, attentionMask, image } = batch;
+  const { qformer_config: c, num_query_tokens: Q, image_text_hidden_size: width } = config;
+  const context: QFormerContext = { config: c, dropout: options.dropout };
   const [B, T] = attentionMask.shape.map((d) => fixed(d, 'a dimension of a training graph')) as [number, number];
+  const written = startWithDec(inputIds, attentionMask, options.decoderStart);
+  const text = embedBoth(p, inputIds, written.inputIds, context);
   const root = p.at('qformer');
-  const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
   const mask = unimodalAndCausal(
     Q,
     textVisibility(attentionMask, p.dtype),
     textVisibility(written.attentionMask, p.dtype),
   );
+  const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
   const parts = { queries: embedQueries(root, queryTokens, B, context), text: drop(text, context) };
   const seen = both(qFormer(root, parts, { ...context, mask, image }));
   const [contrast, caption] = split(seen.text, { axis: 1, sizes: [T, T - 1] }) as [Tensor, Tensor];
-  return { queries: seen.queries, contrast, caption };
+  return {
+    zImage: projectImage(p, seen.queries, width),
+    zText: projectText(p, contrast, width),
+    caption,
+    written,
+    text: slice(text, { axis: 1, end: T }),
+  };
 }
 
-/** ITM's pass: N true pairs, N texts with a false image, N images with a false text. */
-function match(
-  p: Params,
-  batch: Read & { similarities: Similarities },
-  config: Blip2Config,
-  { pairs, ...context }: QFormerContext & { pairs?: number | undefined },
-): { logits: Tensor; negativeText: Tensor; negativeImage: Tensor; pairs: number } {
-  const { qformer_config: c, num_query_tokens: Q } = config;
-  const { attentionMask, image, text, similarities, hardness } = batch;
-  const [B, T] = attentionMask.shape.map((d) => fixed(d, 'a dimension of a training graph')) as [number, number];
-  const N = Math.min(pairs ?? B, B);
-  const first = (x: Tensor) => (N === B ? x : slice(x, { axis: 0, end: N }));
-  const negativeImage = drawNegative(first(similarities.textToImage), {
-    negatives: first(swap(batch.negatives)),
-    gumbel: first(batch.gumbelImage),
-    hardness,
-  });
-  const negativeText = drawNegative(first(similarities.imageToText), {
-    negatives: first(batch.negatives),
-    gumbel: first(batch.gumbelText),
-    hardness,
-  });
-
-  const own = numbers([...Array(N).keys()], 'int64');
-  const images = concat([own, negativeImage, own], { axis: 0 });
-  const texts = concat([own, own, negativeText], { axis: 0 });
-  const root = p.at('qformer');
-  const visible = textVisibility(gather(attentionMask, texts), p.dtype);
-  const parts = {
-    queries: embedQueries(root, p.tensor('query_tokens', [1, Q, c.hidden_size]), 3 * N, context),
-    text: drop(gather(slice(text, { axis: 1, end: T }), texts), context),
+/** For each of the first `pairs` images a false text, and for each text a false image: int64 [pairs]. */
+export function drawNegatives(
+  { imageToText, textToImage }: Similarities,
+  batch: Pick<StageOneBatch, 'negatives' | 'gumbelText' | 'gumbelImage' | 'hardness'>,
+  pairs: number,
+): { negativeText: Tensor; negativeImage: Tensor } {
+  const { negatives, gumbelText, gumbelImage, hardness } = batch;
+  const first = (x: Tensor) => (pairs === x.shape[0] ? x : slice(x, { axis: 0, end: pairs }));
+  return {
+    negativeImage: drawNegative(first(textToImage), {
+      negatives: first(swap(negatives)),
+      gumbel: first(gumbelImage),
+      hardness,
+    }),
+    negativeText: drawNegative(first(imageToText), {
+      negatives: first(negatives),
+      gumbel: first(gumbelText),
+      hardness,
+    }),
   };
-  const mask = bidirectional({ queries: Q, text: visible });
-  const seen = both(qFormer(root, parts, { ...context, mask, image: gatherMemory(image, images) }));
-  return { logits: matchLogits(p, seen.queries), negativeText, negativeImage, pairs: N };
+}
+
+/** What ITM reads: N true pairs, N texts with a false image, N images with a false text. */
+export interface Triples {
+  readonly image: ImageMemory;
+  /** Embedded, [3N, T, D], with its mask [3N, T]. */
+  readonly text: Tensor;
+  readonly attentionMask: Tensor;
+}
+
+/** ITM's pass: logits [3N, 2]. */
+export function matchTriples(
+  p: Params,
+  { image, text, attentionMask }: Triples,
+  { qformer_config: c, num_query_tokens: Q }: Blip2Config,
+  context: QFormerContext,
+): Tensor {
+  const rows = fixed(attentionMask.shape[0], 'the batch');
+  const root = p.at('qformer');
+  const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
+  const parts = { queries: embedQueries(root, queryTokens, rows, context), text: drop(text, context) };
+  const mask = bidirectional({ queries: Q, text: textVisibility(attentionMask, p.dtype) });
+  return matchLogits(p, both(qFormer(root, parts, { ...context, mask, image })).queries);
+}
+
+/** The identity matrix, of the shape of `like` [B, B]. */
+export function ownPairs({ shape, dtype }: Tensor): Tensor {
+  const batch = fixed(shape[0], 'the batch of a training graph');
+  const identity = Array.from({ length: batch * batch }, (_, i) => (i % (batch + 1) === 0 ? 1 : 0));
+  return numbers(identity, dtype, [batch, batch]);
 }
 
 const drop = (x: Tensor, { dropout }: QFormerContext): Tensor => (dropout ? dropout(x) : x);
@@ -246,7 +277,7 @@ function both({ queries, text }: Hidden): { queries: Tensor; text: Tensor } {
   return { queries, text };
 }
 
-function accuracy(logits: Tensor, pairs: number): Tensor {
+export function accuracy(logits: Tensor, pairs: number): Tensor {
   const labels = numbers(
     Array.from({ length: 3 * pairs }, (_, i) => (i < pairs ? 1 : 0)),
     'int64',
@@ -255,7 +286,7 @@ function accuracy(logits: Tensor, pairs: number): Tensor {
   return reduceMean(right, { axes: [0], keepDims: false });
 }
 
-function weightedSum(losses: readonly Tensor[], weights: readonly number[]): Tensor {
+export function weightedSum(losses: readonly Tensor[], weights: readonly number[]): Tensor {
   const terms = losses.flatMap((loss, i) =>
     weights[i] === 0 ? [] : [weights[i] === 1 ? loss : mul(loss, weights[i]!)],
   );

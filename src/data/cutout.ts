@@ -21,7 +21,11 @@ export type CutoutRow = z.infer<typeof cutoutRow>;
 /** The rows of `folder/data.jsonl`, of one split or of all, of some sources or of all. Throws DataError naming the file, the line and the field. */
 export async function readCutouts(
   folder: string,
-  { split, sources, onBad }: { split?: string; sources?: readonly string[] | undefined; onBad?: OnBad | undefined } = {},
+  {
+    split,
+    sources,
+    onBad,
+  }: { split?: string; sources?: readonly string[] | undefined; onBad?: OnBad | undefined } = {},
 ): Promise<CutoutRow[]> {
   const lines = await readJsonLines(join(folder, 'data.jsonl'), cutoutRow, onBad);
   return lines

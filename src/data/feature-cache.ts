@@ -14,7 +14,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, floatToHalf, halfToFloat, toFloat32, type Value } from '../core/index.ts';
 import type { ImageProcessor } from '../image/index.ts';
-import type { Records } from './datasets/index.ts';
+import type { ImageRecord, Records } from './datasets/index.ts';
 import type { ImageSource } from './image-source.ts';
 import { Loader } from './loader.ts';
 
@@ -111,7 +111,7 @@ export interface CacheOptions {
  * of it. Throws DataError naming an image that cannot be used.
  */
 export async function cacheFeatures(
-  records: Records,
+  records: Records<ImageRecord>,
   cache: FeatureCache,
   { processor, encode, batchSize = 16, onProgress, onSkip, signal }: CacheOptions,
 ): Promise<(string | undefined)[]> {
@@ -122,7 +122,7 @@ export async function cacheFeatures(
   if (missing.length === 0) return keys;
 
   const keyOf = new Map(missing.map((i) => [records.record(i).id, keys[i]!]));
-  const subset: Records = { length: missing.length, record: (i) => records.record(missing[i]!) };
+  const subset: Records<ImageRecord> = { length: missing.length, record: (i) => records.record(missing[i]!) };
   const loader = new Loader(subset, {
     batchSize,
     seed: 0,

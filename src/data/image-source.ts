@@ -10,6 +10,7 @@ import {
   resize,
   toModelSize,
 } from '../image/index.ts';
+import { readParquetImage } from './parquet-file.ts';
 import { renderScene, type Scene } from './scenes/index.ts';
 
 /** Where an image's pixels come from; plain data, so that it can be sent to a worker thread. */
@@ -23,11 +24,13 @@ export type ImageSource =
       readonly offset: number;
       readonly size: number;
     }
+  | { readonly kind: 'parquet'; readonly path: string; readonly column: string; readonly row: number }
   | { readonly kind: 'scene'; readonly folder: string; readonly scene: Scene };
 
 /** What errors call the image. */
 export function nameOf(source: ImageSource): string {
   if (source.kind === 'scene') return `the scene "${source.scene.caption}"`;
+  if (source.kind === 'parquet') return `${source.path}: row ${source.row}`;
   return source.kind === 'file' ? source.path : `${source.path}: ${source.member}`;
 }
 
@@ -42,10 +45,15 @@ export async function loadImage(source: ImageSource, p: ImageProcessor, random?:
     const picture = await renderScene(scene, (image) => decodeImage(join(folder, image), { alpha: true }));
     return picture.width === p.size.width && picture.height === p.size.height ? picture : resize(picture, p.size);
   }
-  const bytes = source.kind === 'file' ? source.path : await readMember(source);
-  const image = await decodeImage(bytes, { alpha: p.fit, name: nameOf(source) });
+  const image = await decodeImage(await encodedImage(source), { alpha: p.fit, name: nameOf(source) });
   if (random === undefined) return toModelSize(image, p);
   return augment(p.fit ? fitToSquare(image, p.size.width) : image, random, p.size);
+}
+
+/** A picture's file: where it is, or its bytes. */
+function encodedImage(source: Exclude<ImageSource, { kind: 'scene' }>): string | Promise<Uint8Array> {
+  if (source.kind === 'file') return source.path;
+  return source.kind === 'tar' ? readMember(source) : readParquetImage(source.path, source.column, source.row);
 }
 
 async function readMember(source: Extract<ImageSource, { kind: 'tar' }>): Promise<Uint8Array> {

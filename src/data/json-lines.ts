@@ -24,6 +24,10 @@ export async function readJsonLines<T>(file: string, schema: z.ZodType<T>, onBad
   });
 }
 
+/** A JSON file as a checked value. Throws DataError naming the file and the first wrong field. */
+export const readJson = async <T>(file: string, schema: z.ZodType<T>): Promise<T> =>
+  parseJson(await readText(file), schema, file);
+
 /** JSON text as a checked value. Throws DataError naming `where` and the first wrong field. */
 export function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
   let json: unknown;
@@ -32,7 +36,12 @@ export function parseJson<T>(text: string, schema: z.ZodType<T>, where: string):
   } catch (cause) {
     throw new DataError(`${where}: expected JSON, but ${cause instanceof Error ? cause.message : cause}`, { cause });
   }
-  const parsed = schema.safeParse(json);
+  return checkRow(json, schema, where);
+}
+
+/** A value that came from a file, checked. Throws DataError naming `where` and the first wrong field. */
+export function checkRow<T>(row: unknown, schema: z.ZodType<T>, where: string): T {
+  const parsed = schema.safeParse(row);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
   throw new DataError(`${where}: ${path.length > 0 ? `field ${path.join('.')}: ` : ''}${message}`);

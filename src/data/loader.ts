@@ -1,6 +1,6 @@
 import { DataError, random, type Value } from '../core/index.ts';
 import { type ImageProcessor, normalise, type RawImage } from '../image/index.ts';
-import type { ImageTextRecord, Records } from './datasets/index.ts';
+import type { ImageRecord, Records } from './datasets/index.ts';
 import { DecodePool } from './decode-pool.ts';
 
 export interface BatchOptions {
@@ -32,9 +32,7 @@ export interface Position {
 }
 
 export interface Batch extends Position {
-  readonly records: readonly ImageTextRecord[];
-  /** One caption for each record, drawn anew in every epoch. */
-  readonly captions: readonly string[];
+  readonly records: readonly ImageRecord[];
   /** [B, 3, H, W], normalised. */
   readonly pixelValues: Value<'float32'>;
 }
@@ -48,22 +46,18 @@ export function epochBatches(length: number, epoch: number, options: BatchOption
   return Array.from({ length: count }, (_, i) => order.slice(i * batchSize, (i + 1) * batchSize));
 }
 
-/** The caption that a record shows in an epoch. */
-export const drawCaption = (record: ImageTextRecord, at: { seed: number; epoch: number; index: number }): string =>
-  random(at.seed, 'caption', at.epoch, at.index).pick(record.captions);
-
 /**
- * Batches of a dataset, decoded in threads ahead of their use. Order, captions and augmentation are functions of the
- * seed, the epoch and the record, so that a stream that starts at a position repeats what an uninterrupted one gives.
+ * Batches of a dataset, decoded in threads ahead of their use. Order and augmentation are functions of the seed, the
+ * epoch and the record, so that a stream that starts at a position repeats what an uninterrupted one gives.
  */
 export class Loader {
   readonly batchesPerEpoch: number;
-  readonly #dataset: Records;
+  readonly #dataset: Records<ImageRecord>;
   readonly #options: LoaderOptions;
   readonly #pool: DecodePool;
   #skipped = 0;
 
-  constructor(dataset: Records, options: LoaderOptions) {
+  constructor(dataset: Records<ImageRecord>, options: LoaderOptions) {
     const { processor, seed, threads = 1, batchSize } = options;
     this.batchesPerEpoch = epochBatches(dataset.length, 0, options).length;
     if (this.batchesPerEpoch === 0) {
@@ -122,15 +116,10 @@ export class Loader {
   }
 
   async #load(indices: readonly number[], { epoch, batch }: Position): Promise<Batch> {
-    const { processor, seed } = this.#options;
     const loaded = await Promise.all(
       indices.map(async (index) => {
         const record = this.#dataset.record(index);
-        return {
-          record,
-          caption: drawCaption(record, { seed, epoch, index }),
-          image: await this.#image(record, { epoch, index }),
-        };
+        return { record, image: await this.#image(record, { epoch, index }) };
       }),
     );
     const good = loaded.filter((item): item is typeof item & { image: RawImage } => item.image !== undefined);
@@ -138,16 +127,15 @@ export class Loader {
       epoch,
       batch,
       records: good.map(({ record }) => record),
-      captions: good.map(({ caption }) => caption),
       pixelValues: normalise(
         good.map(({ image }) => image),
-        processor,
+        this.#options.processor,
       ),
     };
   }
 
   /** The record's image, or undefined where it is left out. */
-  async #image(record: ImageTextRecord, at: { epoch: number; index: number }): Promise<RawImage | undefined> {
+  async #image(record: ImageRecord, at: { epoch: number; index: number }): Promise<RawImage | undefined> {
     const { augment, skipBad, onSkip } = this.#options;
     try {
       return await this.#pool.load(record.image, augment ? [at.epoch, at.index] : undefined);

@@ -72,7 +72,7 @@ export function defineMultiOp<I extends Inputs, A extends object, O extends stri
   return operator((...args: Args<I, A>) => {
     const [inputs, attrs] = splitArguments<I, A>(args);
     const types = inferTypes(name, inputs, () => rule.infer(inputs, attrs));
-    return buildNode(name, rule, { inputs, attrs, types });
+    return buildNode(name, rule, { inputs, attrs, types }).named;
   });
 }
 
@@ -140,7 +140,7 @@ function buildNode<I extends Inputs, A extends object, O extends string>(
   name: string,
   rule: MultiOpRule<I, A, O>,
   { inputs, attrs, types }: { inputs: I; attrs: A; types: Record<O, TensorType> },
-): Record<O, Tensor> {
+): { node: Node; named: Record<O, Tensor> } {
   const outputs: Tensor[] = [];
   const named: Partial<Record<O, Tensor>> = {};
   const node: Node = {
@@ -156,13 +156,14 @@ function buildNode<I extends Inputs, A extends object, O extends string>(
       });
       return rule.vjp(g, { inputs, outputs: complete(named), attrs });
     },
+    again: (others) => buildNode(name, rule, { inputs: others as I, attrs, types }).node,
   };
   rule.outputs.forEach((output, index) => {
     const tensor: Tensor = { ...types[output], source: { kind: 'node', node, index } };
     outputs.push(tensor);
     named[output] = tensor;
   });
-  return complete(named);
+  return { node, named: complete(named) };
 }
 
 /** Every key is set: the loop above runs over all of `rule.outputs`. */

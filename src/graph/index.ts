@@ -1,3 +1,4 @@
+export { markBlock } from './block.ts';
 export { defineMultiOp, defineOp, type Encoding, type Inputs, type MultiOp, type Op } from './define-op.ts';
 export { differentiate } from './differentiate.ts';
 export {
@@ -10,4 +11,5 @@ export {
 } from './onnx/encode.ts';
 export * from './ops/index.ts';
 export { printGraph } from './print.ts';
+export { type Replace, rewrite } from './rewrite.ts';
 export * from './tensor.ts';

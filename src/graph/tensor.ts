@@ -26,6 +26,8 @@ export interface Node {
   readonly encoded: Encoded;
   /** One cotangent per input, from one per output (undefined where the loss does not depend on it). */
   readonly vjp: (cotangents: readonly (Tensor | undefined)[]) => readonly (Tensor | null | undefined)[];
+  /** The same operator on other inputs of the same types. */
+  readonly again: (inputs: readonly (Tensor | undefined)[]) => Node;
   readonly site: Site;
 }
 

@@ -1,8 +1,13 @@
 import type { Node, Tensor } from './tensor.ts';
 
-/** Every node that `roots` depend on, operands before what uses them. Iterative: graphs are deeper than the call stack. */
-export function nodesOf(roots: readonly Tensor[]): Node[] {
+/**
+ * Every node that `roots` depend on, operands before what uses them; none behind the tensors `until`. Iterative: graphs
+ * are deeper than the call stack.
+ */
+export function nodesOf(roots: readonly Tensor[], until: ReadonlySet<Tensor> = new Set()): Node[] {
   const done = new Set<Node>(); // in order of insertion
+  const nodeBehind = (t: Tensor | undefined): Node[] =>
+    t?.source.kind === 'node' && !until.has(t) ? [t.source.node] : [];
   const stack = roots.toReversed().flatMap(nodeBehind);
   while (stack.length > 0) {
     const node = stack.at(-1)!;
@@ -15,5 +20,3 @@ export function nodesOf(roots: readonly Tensor[]): Node[] {
   }
   return [...done];
 }
-
-const nodeBehind = (t: Tensor | undefined): Node[] => (t?.source.kind === 'node' ? [t.source.node] : []);

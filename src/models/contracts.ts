@@ -1,5 +1,5 @@
 import type { Tensor } from '../graph/index.ts';
-import type { Params } from '../nn/index.ts';
+import type { DropPath, Params } from '../nn/index.ts';
 
 /**
  * A family of frozen image encoders ("any powerful vision model"). One folder `models/<model_type>/` and one line in
@@ -8,8 +8,11 @@ import type { Params } from '../nn/index.ts';
 export interface ImageEncoderFamily<C> {
   /** The `vision_config` of a Hugging Face checkpoint, checked. Throws ConfigError naming the field. */
   parseConfig(json: unknown): C;
-  /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv], what the Q-Former attends to: after the last LayerNorm. */
-  encode(p: Params, pixelValues: Tensor, config: C): Tensor;
+  /**
+   * pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv], what the Q-Former attends to: after the last LayerNorm. `dropPath`
+   * is on the branches of the blocks, where the encoder trains.
+   */
+  encode(p: Params, pixelValues: Tensor, config: C, dropPath?: DropPath): Tensor;
   /** What a caller has to know about its output and input. */
   describe(config: C): { width: number; patchSize: number; imageSize: number };
 }

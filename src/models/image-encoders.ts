@@ -1,6 +1,6 @@
 import { ConfigError, nearest } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
-import type { Params } from '../nn/index.ts';
+import type { DropPath, Params } from '../nn/index.ts';
 import { clipFamily } from './clip/index.ts';
 import type { ImageEncoderFamily } from './contracts.ts';
 import { dinov2Family } from './dinov2/index.ts';
@@ -17,7 +17,7 @@ export const imageEncoders = {
 /** A family with its configuration. */
 export interface ImageEncoder {
   /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv]. */
-  encode(p: Params, pixelValues: Tensor): Tensor;
+  encode(p: Params, pixelValues: Tensor, dropPath?: DropPath): Tensor;
   readonly width: number;
   readonly patchSize: number;
   readonly imageSize: number;
@@ -27,7 +27,10 @@ export interface ImageEncoder {
 export function imageEncoder(json: { readonly model_type?: unknown }): ImageEncoder {
   const family = familyOf(json.model_type);
   const config = family.parseConfig(json);
-  return { ...family.describe(config), encode: (p, pixelValues) => family.encode(p, pixelValues, config) };
+  return {
+    ...family.describe(config),
+    encode: (p, pixelValues, dropPath) => family.encode(p, pixelValues, config, dropPath),
+  };
 }
 
 function familyOf(modelType: unknown): ImageEncoderFamily<VisionConfig> {

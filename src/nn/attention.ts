@@ -31,11 +31,14 @@ export interface Heads {
 }
 
 /** softmax(scale · q kᵀ + mask) v, head by head: [B, H, N, d] (Vaswani et al. 2017, §3.2.1). */
-export function attendHeads({ q, k, v, mask, scale, dropout }: Heads): Tensor {
+export const attendHeads = (heads: Heads): Tensor => attendWithWeights(heads).y;
+
+/** The same with its softmax, [B, H, N, M]: how much each of the N looks at each of the M, before dropout. */
+export function attendWithWeights({ q, k, v, mask, scale, dropout }: Heads): { y: Tensor; weights: Tensor } {
   const alpha = scale ?? fixed(q.shape.at(-1), 'head width') ** -0.5;
   const scores = batchedProduct(q, k, { transB: true, alpha }); // [B, H, N, M]
   const weights = softmax(mask ? add(scores, mask) : scores, { axis: 3 });
-  return batchedProduct(dropout ? dropout(weights) : weights, v); // [B, H, N, d]
+  return { y: batchedProduct(dropout ? dropout(weights) : weights, v), weights };
 }
 
 /** The same for q [B, N, D] and k, v [B, M, D], cut into heads: [B, N, D]. */

@@ -1,8 +1,8 @@
 import {
-  add,
   cast,
   div,
   equal,
+  expand,
   fixed,
   gatherElements,
   logSoftmax,
@@ -24,8 +24,8 @@ export const ignoreIndex = -100;
 export interface CrossEntropyOptions {
   /** ε: the target is (1 − ε) on the label and ε spread over the classes (Szegedy et al. 2016). Default 0. */
   labelSmoothing?: number;
-  /** [N, C], 1 = a class that may be chosen, 0 = one that the softmax leaves out (never a label). */
-  allowed?: Tensor;
+  /** [N], how much each row counts in the mean. Default: the same. */
+  weights?: Tensor | undefined;
 }
 
 /**
@@ -35,42 +35,40 @@ export interface CrossEntropyOptions {
 export function crossEntropy(
   logits: Tensor,
   labels: Tensor,
-  { labelSmoothing = 0, allowed }: CrossEntropyOptions = {},
+  { labelSmoothing = 0, weights }: CrossEntropyOptions = {},
 ): Tensor {
   const { dtype } = logits;
-  const masked = allowed ? add(logits, mul(sub(allowed, 1), 10_000)) : logits;
-  const logProbabilities = logSoftmax(masked, { axis: 1 }); // [N, C]
+  const logProbabilities = logSoftmax(logits, { axis: 1 }); // [N, C]
   const kept = not(equal(labels, ignoreIndex));
   const index = unsqueeze(where(kept, labels, 0), { axis: 1 });
   const nll = squeeze(sub(0, gatherElements(logProbabilities, index, { axis: 1 })), { axis: 1 }); // [N]
-  const perRow = labelSmoothing === 0 ? nll : smoothed(nll, logProbabilities, { labelSmoothing, allowed });
-  const weight = cast(kept, { to: dtype });
+  const perRow = labelSmoothing === 0 ? nll : smoothed(nll, logProbabilities, labelSmoothing);
+  const counted = cast(kept, { to: dtype });
+  const weight = weights ? mul(counted, weights) : counted;
   return div(sum(mul(perRow, weight)), sum(weight));
 }
 
-/** (1 − ε) nll + ε · the mean of −log p over the (allowed) classes. */
-function smoothed(
-  nll: Tensor,
-  logProbabilities: Tensor,
-  { labelSmoothing, allowed }: { labelSmoothing: number; allowed: Tensor | undefined },
-): Tensor {
-  const over = { axes: [1], keepDims: false };
-  const mean = allowed
-    ? div(reduceSum(mul(logProbabilities, allowed), over), reduceSum(allowed, over))
-    : reduceMean(logProbabilities, over);
+/** (1 − ε) nll + ε · the mean of −log p over the classes. */
+function smoothed(nll: Tensor, logProbabilities: Tensor, labelSmoothing: number): Tensor {
+  const mean = reduceMean(logProbabilities, { axes: [1], keepDims: false });
   return sub(mul(nll, 1 - labelSmoothing), mul(mean, labelSmoothing));
 }
 
 /**
  * Cross-entropy of next-token logits [B, T, V] where `labels` [B, T] are already the token after each position
- * (−100: none): mean over the whole batch.
+ * (−100: none): mean over the whole batch. `weights` [B] are those of whole sequences.
  */
-export function tokenCrossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
+export function tokenCrossEntropy(
+  logits: Tensor,
+  labels: Tensor,
+  { weights, ...options }: CrossEntropyOptions = {},
+): Tensor {
   const [batch, length, vocabulary] = logits.shape.map((d) => fixed(d, "a training graph's dimension"));
+  const perToken = weights && expand(unsqueeze(weights, { axis: 1 }), { shape: [batch!, length!] });
   return crossEntropy(
     reshape(logits, { shape: [batch! * length!, vocabulary!] }),
     reshape(labels, { shape: [batch! * length!] }),
-    options,
+    { ...options, weights: perToken && reshape(perToken, { shape: [batch! * length!] }) },
   );
 }
 

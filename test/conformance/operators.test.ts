@@ -91,6 +91,13 @@ const samples = {
   sub: binary(ops.sub, (x, y) => x - y),
   mul: binary(ops.mul, (x, y) => x * y),
   div: binary(ops.div, (x, y) => x / y, [0.5, 2]),
+  max: {
+    draw: (d) => {
+      const [left, right] = d.pair();
+      const operands = [d.reals(left), d.reals(right, [-1.9, 2.3])]; // never equal
+      return { operands, op: ops.max, reference: (x, y) => a.map(Math.max, x, y) };
+    },
+  },
   neg: unary(ops.neg, (x) => -x),
   exp: unary(ops.exp, Math.exp),
   log: unary(ops.log, Math.log, [0.2, 3]),
@@ -343,9 +350,71 @@ const samples = {
     },
   },
 
+  quantizeLinear: {
+    precision: float32,
+    draw: (d) => {
+      const x = d.reals([d.int(1, 4), d.int(1, 4)], [-301.3, 299.1]); // no halves
+      const scale = a.map((s) => s + 1, d.indices([x.shape[0]!], 3));
+      return {
+        operands: [x, { ...scale, dtype: 'int64' }],
+        op: (t, s) => ops.cast(ops.quantizeLinear(t, ops.cast(s, { to: 'float32' })), { to: 'float32' }),
+        reference: (t, s) =>
+          a.build(t.shape, ([n, k]) =>
+            Math.min(255, Math.max(0, Math.round(a.get(t, [n!, k!]) / a.get(s, [n!])) + 128)),
+          ),
+      };
+    },
+  },
+  matMulIntegerToFloat: {
+    precision: float32,
+    draw: (d) => {
+      const [n, k, m] = [d.int(1, 4), d.int(1, 4), d.int(1, 4)];
+      return {
+        operands: [d.indices([n, k], 256), d.indices([k, m], 256), d.indices([m], 4)],
+        op: (q, w, s) =>
+          ops.matMulIntegerToFloat(
+            ops.cast(q, { to: 'uint8' }),
+            ops.cast(ops.sub(w, 128), { to: 'int8' }),
+            ops.cast(s, { to: 'float32' }),
+          ),
+        reference: (q, w, s) => {
+          const centred = (t: a.NdArray) => a.map((v) => v - 128, t);
+          return a.map((y, scale) => y * scale, a.product(centred(q), centred(w)), s);
+        },
+      };
+    },
+  },
+  matMulNBits: {
+    precision: float32,
+    draw: (d) => {
+      const [n, m, blocks, block] = [d.int(1, 3), d.int(1, 3), d.int(1, 3), 16];
+      const whole = d.indices([n, blocks * block], 128); // with 127 in every block: rounding to int8 keeps them
+      const x = { ...whole, data: whole.data.map((v, i) => (i % block === 0 ? 127 : v)) };
+      return {
+        symbols: 'none',
+        operands: [x, d.indices([m, blocks, block / 2], 256), d.indices([m, blocks], 4)],
+        op: (t, packed, s) =>
+          ops.matMulNBits(
+            ops.cast(t, { to: 'float32' }),
+            ops.cast(packed, { to: 'uint8' }),
+            ops.cast(s, { to: 'float32' }),
+          ),
+        reference: (t, packed, s) => {
+          const weight = a.build([blocks * block, m], ([i, row]) => {
+            const [b, at] = [Math.floor(i! / block), i! % block];
+            const byte = a.get(packed, [row!, b, at >> 1]);
+            return ((at % 2 === 0 ? byte % 16 : byte >> 4) - 8) * a.get(s, [row!, b]);
+          });
+          return a.product(t, weight);
+        },
+      };
+    },
+  },
+
   reduceSum: reduction(ops.reduceSum, a.total),
   reduceMean: reduction(ops.reduceMean, a.mean),
   reduceMax: reduction(ops.reduceMax, (xs) => Math.max(...xs)),
+  reduceMin: reduction(ops.reduceMin, (xs) => Math.min(...xs)),
   argMax: {
     draw: (d) => {
       const x = d.few(d.shape());

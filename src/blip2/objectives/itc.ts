@@ -1,5 +1,15 @@
-import { add, div, fixed, mul, numbers, stopGradient, type Tensor, transpose } from '../../graph/index.ts';
-import { crossEntropy } from '../../nn/index.ts';
+import {
+  add,
+  div,
+  logSoftmax,
+  mul,
+  reduceMean,
+  reduceSum,
+  stopGradient,
+  sub,
+  type Tensor,
+  transpose,
+} from '../../graph/index.ts';
 import { bestQuerySimilarity } from '../retrieval-head.ts';
 
 export interface ItcInputs {
@@ -8,7 +18,9 @@ export interface ItcInputs {
   readonly zText: Tensor;
   /** Learned scalar that divides the similarities; starts at 0.07. */
   readonly temperature: Tensor;
-  /** [B, B]: 1 where image i and text j are no pair; pairs that share a caption or an image are left out. */
+  /** [B, B]: 1 where image i and text j are a pair: the diagonal, and other captions of the same image if they count. */
+  readonly positives: Tensor;
+  /** [B, B]: 1 where they are no pair. What is neither, such as pairs that share a caption, is left out. */
   readonly negatives: Tensor;
 }
 
@@ -24,29 +36,44 @@ export interface Similarities {
   readonly textToImage: Tensor;
 }
 
-/** Image-text contrastive learning (§3.2): each image picks its text from the batch, and each text its image. */
+/**
+ * Image-text contrastive learning (§3.2): each image picks its text from the batch, and each text its image. Where there
+ * are several right ones, the target is spread evenly over them (as LAVIS fine-tunes for retrieval).
+ */
 export function itcLoss(
-  { zImage, zText, temperature, negatives }: ItcInputs,
+  { zImage, zText, temperature, positives, negatives }: ItcInputs,
   o: ItcOptions,
 ): { loss: Tensor; similarities: Similarities } {
   const other = o.gatherGradient ? (x: Tensor) => x : stopGradient;
   const imageToText = div(bestQuerySimilarity(zImage, other(zText)), temperature);
   const textToImage = div(swap(bestQuerySimilarity(other(zImage), zText)), temperature);
 
-  const batch = fixed(zText.shape[0], 'the batch of a training graph');
-  const own = numbers([...Array(batch).keys()], 'int64');
+  const allowed = add(negatives, positives);
   const { labelSmoothing } = o;
-  const pick = (s: Tensor, allowed: Tensor) => crossEntropy(s, own, { labelSmoothing, allowed });
-  const allowed = add(negatives, identity(batch, negatives.dtype));
-  const loss = mul(add(pick(imageToText, allowed), pick(textToImage, swap(allowed))), 0.5);
-  return { loss, similarities: { imageToText, textToImage } };
+  const toText = softCrossEntropy(imageToText, { positives, allowed, labelSmoothing });
+  const toImage = softCrossEntropy(textToImage, {
+    positives: swap(positives),
+    allowed: swap(allowed),
+    labelSmoothing,
+  });
+  return { loss: mul(add(toText, toImage), 0.5), similarities: { imageToText, textToImage } };
 }
 
-export const swap = (x: Tensor): Tensor => transpose(x, { perm: [1, 0] });
+/**
+ * Mean over the rows of scores [B, B] of the cross-entropy with a target that is even over the row's positives; label
+ * smoothing gives ε of it to all that is allowed.
+ */
+function softCrossEntropy(
+  scores: Tensor,
+  { positives, allowed, labelSmoothing }: { positives: Tensor; allowed: Tensor; labelSmoothing: number },
+): Tensor {
+  const logProbabilities = logSoftmax(add(scores, mul(sub(allowed, 1), 10_000)), { axis: 1 });
+  const target = add(mul(even(positives), 1 - labelSmoothing), mul(even(allowed), labelSmoothing));
+  const perRow = reduceSum(mul(target, logProbabilities), { axes: [1], keepDims: false });
+  return sub(0, reduceMean(perRow, { axes: [0], keepDims: false }));
+}
 
-const identity = (n: number, dtype: Tensor['dtype']): Tensor =>
-  numbers(
-    Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0)),
-    dtype,
-    [n, n],
-  );
+/** Rows of 0 and 1 [B, B], each divided by its sum. */
+const even = (x: Tensor): Tensor => div(x, reduceSum(x, { axes: [1], keepDims: true }));
+
+export const swap = (x: Tensor): Tensor => transpose(x, { perm: [1, 0] });

@@ -12,6 +12,8 @@ export interface LanguageModellingInputs {
   readonly attentionMask: Tensor;
   /** int64, −100 = no loss: [B, T] for a decoder, the suffix [B, U] for an encoder-decoder. */
   readonly labels: Tensor;
+  /** [B]: how much each row counts. Default: the same. */
+  readonly weights?: Tensor | undefined;
 }
 
 /** The language model's own loss on `labels` behind soft prompts (§3.3); `p` is its root. */
@@ -22,19 +24,19 @@ export const languageModellingLoss = (p: Params, lm: LanguageModel, inputs: Lang
 function languageModelling(
   p: Params,
   lm: Decoder,
-  { prompts, inputIds, attentionMask, labels }: LanguageModellingInputs,
+  { prompts, inputIds, attentionMask, labels, weights }: LanguageModellingInputs,
 ): Tensor {
   const Q = prompts.shape[1] as number;
   const { hidden } = lm.decode(p, sequence(p, lm, { prompts, inputIds, attentionMask }));
   const before = slice(hidden, { axis: 1, start: Q - 1, end: addDims(Q - 1, inputIds.shape[1]!) }); // one before each label
-  return tokenCrossEntropy(lm.head(p, before), labels);
+  return tokenCrossEntropy(lm.head(p, before), labels, { weights });
 }
 
 /** Encoder-decoders: prompts and prefix to the encoder; the decoder is scored on the suffix alone. */
 function prefixLanguageModelling(
   p: Params,
   lm: EncoderDecoder,
-  { labels, ...inputs }: LanguageModellingInputs,
+  { labels, weights, ...inputs }: LanguageModellingInputs,
 ): Tensor {
   const encoderInputs = sequence(p, lm, inputs);
   const memory = lm.memory(p, lm.encode(p, encoderInputs));
@@ -45,13 +47,13 @@ function prefixLanguageModelling(
     memory,
     memoryMask: encoderInputs.attentionMask,
   });
-  return tokenCrossEntropy(lm.head(p, hidden), labels);
+  return tokenCrossEntropy(lm.head(p, hidden), labels, { weights });
 }
 
 function sequence(
   p: Params,
   lm: LanguageModel,
-  { prompts, inputIds, attentionMask }: Omit<LanguageModellingInputs, 'labels'>,
+  { prompts, inputIds, attentionMask }: Pick<LanguageModellingInputs, 'prompts' | 'inputIds' | 'attentionMask'>,
 ) {
   const [batch, queries] = prompts.shape;
   const seen = expand(numbers([1], 'int64', [1, 1]), { shape: [batch!, queries!] });

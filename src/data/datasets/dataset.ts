@@ -4,39 +4,62 @@ import { DataError, UsageError } from '../../core/index.ts';
 import { type ImageSource, nameOf } from '../image-source.ts';
 import { type OnBad, report } from '../json-lines.ts';
 
-/** An image and its captions, before anything is decoded. */
-export interface ImageTextRecord {
+/** An image of a dataset, before anything is decoded. */
+export interface ImageRecord {
   /** Different for every record of a dataset. */
   readonly id: string;
-  /** The same for records of the same image: such pairs are no negatives of each other. */
+  /** The same for records of the same image. */
   readonly imageId: string;
   readonly image: ImageSource;
+}
+
+/** An image and its captions. Two records of the same image are no negatives of each other. */
+export interface ImageTextRecord extends ImageRecord {
   /** At least one, none empty. */
   readonly captions: readonly string[];
 }
 
+/** An answer, and the share of people who gave it. */
+export interface WeightedAnswer {
+  readonly text: string;
+  readonly weight: number;
+}
+
+/** A question about an image. `id` is the question's, as submissions name it. */
+export interface QuestionRecord extends ImageRecord {
+  readonly question: string;
+  /** Different answers, their weights adding up to one; none where the split's answers are not public. */
+  readonly answers: readonly WeightedAnswer[];
+  /** The answers as they were given, each as often as people gave it: what accuracy compares with. */
+  readonly references: readonly string[];
+  /** What accuracy is told apart by, such as VQAv2's `answer_type`. */
+  readonly kind?: string | undefined;
+}
+
 /** Records by index. */
-export interface Records {
+export interface Records<Item extends ImageRecord = ImageTextRecord> {
   readonly length: number;
-  record(index: number): ImageTextRecord;
+  /** So many records in a row, from the first, belong into one batch, because they are hard to tell apart. Default: 1. */
+  readonly together?: number;
+  record(index: number): Item;
 }
 
 /** A kind of dataset. */
-export interface DatasetType<Options extends z.ZodType = z.ZodType> {
+export interface DatasetType<Item extends ImageRecord = ImageTextRecord, Options extends z.ZodType = z.ZodType> {
   /** Its options as they stand in a recipe, with its `type`. */
   readonly options: Options;
   /**
    * Checks the options and reads everything but the images. Wrong options throw UsageError. A record that cannot be
    * used throws DataError naming the file, the line or member and the field, or is given to `onBad` and left out.
    */
-  open(options: unknown, onBad?: OnBad): Promise<Records>;
+  open(options: unknown, onBad?: OnBad): Promise<Records<Item>>;
 }
 
 /** A kind of dataset from its options' schema and what reads it. */
-export const defineDataset = <Options extends z.ZodType>(
+export const defineDataset = <Item extends ImageRecord, Options extends z.ZodType>(
   options: Options,
-  read: (options: z.output<Options>, onBad?: OnBad) => Promise<Records>,
-): DatasetType<Options> => ({ options, open: (given, onBad) => read(parseOptions(options, given), onBad) });
+  read: (options: z.output<Options>, onBad?: OnBad) => Promise<Records<Item>>,
+): DatasetType<Item, Options> => ({ options, open: (given, onBad) => read(parseOptions(options, given), onBad) });
 
 function parseOptions<Options extends z.ZodType>(options: Options, given: unknown): z.output<Options> {
   const parsed = options.safeParse(given);
@@ -46,8 +69,8 @@ function parseOptions<Options extends z.ZodType>(options: Options, given: unknow
 }
 
 /** Records that are all in memory. A second one with the same id throws DataError, or is left out. */
-export function recordsOf(list: readonly ImageTextRecord[], onBad?: OnBad): Records {
-  const byId = new Map<string, ImageTextRecord>();
+export function recordsOf<Item extends ImageRecord>(list: readonly Item[], onBad?: OnBad): Records<Item> {
+  const byId = new Map<string, Item>();
   for (const record of list) {
     if (byId.has(record.id)) {
       report(new DataError(`${nameOf(record.image)}: the id ${record.id} is already taken by another record`), onBad);
@@ -77,6 +100,27 @@ export function checkCaptions(captions: readonly string[], where: string): strin
   const trimmed = captions.map((caption) => caption.trim());
   if (trimmed.length === 0) throw new DataError(`${where}: expected at least one caption, found none`);
   if (trimmed.includes('')) throw new DataError(`${where}: expected a caption, found an empty one`);
+  return trimmed;
+}
+
+/**
+ * Answers as people gave them: what of a QuestionRecord depends on them. Equal answers are one, weighted by how many gave
+ * it, as LAVIS weighs VQAv2's ten. Throws DataError naming `where` if there is none or one is empty.
+ */
+export function checkAnswers(given: readonly string[], where: string): Pick<QuestionRecord, 'answers' | 'references'> {
+  const references = given.map((answer) => answer.trim());
+  if (references.length === 0) throw new DataError(`${where}: expected at least one answer, found none`);
+  if (references.includes('')) throw new DataError(`${where}: expected an answer, found an empty one`);
+  const counts = new Map<string, number>();
+  for (const answer of references) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  const answers = [...counts].map(([text, count]) => ({ text, weight: count / references.length }));
+  return { answers, references };
+}
+
+/** A question without white space around it. Throws DataError naming `where` if nothing is left. */
+export function checkQuestion(question: string, where: string): string {
+  const trimmed = question.trim();
+  if (trimmed === '') throw new DataError(`${where}: expected a question, found an empty one`);
   return trimmed;
 }
 

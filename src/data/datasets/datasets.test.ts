@@ -6,8 +6,8 @@ import sharp from 'sharp';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError, UsageError } from '../../core/index.ts';
+import { expandBraces } from './expand-braces.ts';
 import { concatenate, type Dataset, openDataset } from './index.ts';
-import { expandBraces } from './webdataset.ts';
 
 let dir: string;
 let png: Buffer;

@@ -1,4 +1,11 @@
-export type { DatasetType, ImageTextRecord, Records } from './dataset.ts';
+export type {
+  DatasetType,
+  ImageRecord,
+  ImageTextRecord,
+  QuestionRecord,
+  Records,
+  WeightedAnswer,
+} from './dataset.ts';
 export {
   concatenate,
   type Dataset,
@@ -7,4 +14,8 @@ export {
   datasetConfig,
   type OpenOptions,
   openDataset,
+  openQuestions,
+  type QuestionDatasetConfig,
+  questionDatasetConfig,
 } from './datasets.ts';
+export { groupByImage } from './group-by-image.ts';

@@ -5,6 +5,7 @@ import { DataError } from '../../core/index.ts';
 import type { ImageSource } from '../image-source.ts';
 import { keepGood, type OnBad, parseJson, report } from '../json-lines.ts';
 import { checkCaptions, defineDataset, type ImageTextRecord, oneOrNone, recordsOf } from './dataset.ts';
+import { expandBraces } from './expand-braces.ts';
 
 /**
  * Tar shards in WebDataset's layout: members with the same name up to the first dot of their base name are one sample,
@@ -19,16 +20,6 @@ export const webdataset = defineDataset(
     return recordsOf(records, onBad);
   },
 );
-
-/** The shards of `x-{0000..0012}.tar`; several pairs of braces multiply. */
-export function expandBraces(pattern: string): string[] {
-  const [all, before, first, last, after] = /^(.*?)\{(\d+)\.\.(\d+)\}(.*)$/.exec(pattern) ?? [];
-  if (all === undefined) return [pattern];
-  const count = Math.max(0, Number(last) - Number(first) + 1);
-  return Array.from({ length: count }, (_, i) => String(Number(first) + i).padStart(first!.length, '0')).flatMap(
-    (number) => expandBraces(`${before}${number}${after}`),
-  );
-}
 
 const images = new Set(['jpg', 'jpeg', 'png', 'webp']);
 const texts = new Set(['txt', 'json']);

@@ -1,7 +1,7 @@
 import { DataError, type Random } from '../../core/index.ts';
 import type { CutoutRow } from '../cutout.ts';
 import { drawBackground, nameBackground } from './background.ts';
-import { drawPhrasings, say } from './grammar.ts';
+import { drawPhrasings, exchange, say } from './grammar.ts';
 import { layOut } from './layout.ts';
 import { type SceneNoun, sceneNoun } from './noun.ts';
 import { askAbout } from './questions.ts';
@@ -81,6 +81,22 @@ export function composeScene(random: Random, vocabulary: readonly SceneEntry[], 
   const captions = phrasings.map((phrasing) => say(objects, background, phrasing));
   const scene = { size, background, arrangement, objects, phrasings, caption: captions[0]!, captions };
   return { ...scene, questions: askAbout(random, scene, absent!.noun) };
+}
+
+/**
+ * The same things on the same ground with two of them exchanged, as `swapCaption` exchanges them: what the first scene's
+ * captions say is false here. The questions stay behind. Undefined where a scene has one object.
+ */
+export function exchangeObjects(random: Random, scene: Scene): Scene | undefined {
+  const { arrangement, background, size } = scene;
+  const exchanged = exchange(scene);
+  if (!exchanged) return undefined;
+  const counts = exchanged.map(({ boxes }) => boxes.length);
+  const boxes = layOut(random, arrangement, { counts, size });
+  const objects = exchanged.map((object, i): SceneObject => ({ ...object, boxes: boxes[i]! }));
+  const phrasings = drawPhrasings(random, arrangement, scene.phrasings.length);
+  const captions = phrasings.map((phrasing) => say(objects, background, phrasing));
+  return { size, background, arrangement, objects, phrasings, caption: captions[0]!, captions, questions: [] };
 }
 
 function drawArrangement(random: Random): Arrangement {

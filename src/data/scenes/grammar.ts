@@ -97,11 +97,17 @@ export function say(
  * exchange. `index` chooses the caption.
  */
 export function swapCaption(scene: Scene, index = 0): string | undefined {
-  const { objects, arrangement, background, phrasings } = scene;
-  const phrasing = phrasings[index];
-  if (objects.length < 2 || phrasing === undefined) return undefined;
-  // The first object changes places with the one to its right in a single row, else with the first of the next row.
+  const phrasing = scene.phrasings[index];
+  const swapped = exchange(scene);
+  return swapped && phrasing && say(swapped, scene.background, phrasing);
+}
+
+/**
+ * A scene's objects with two exchanged: the first with the one to its right in a single row, else with the first of the
+ * next row. Undefined where there is nothing to exchange.
+ */
+export function exchange({ objects, arrangement }: Scene): SceneObject[] | undefined {
+  if (objects.length < 2) return undefined;
   const other = arrangement.startsWith('2+') ? 2 : 1;
-  const swapped = objects.with(0, objects[other]!).with(other, objects[0]!);
-  return say(swapped, background, phrasing);
+  return objects.with(0, objects[other]!).with(other, objects[0]!);
 }

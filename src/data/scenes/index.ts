@@ -1,5 +1,12 @@
 export { nameBackground } from './background.ts';
-export { type ComposeOptions, composeScene, composeSingle, type SceneEntry, sceneVocabulary } from './compose.ts';
+export {
+  type ComposeOptions,
+  composeScene,
+  composeSingle,
+  exchangeObjects,
+  type SceneEntry,
+  sceneVocabulary,
+} from './compose.ts';
 export { swapCaption } from './grammar.ts';
 export { type SceneNoun, sceneNoun } from './noun.ts';
 export { renderScene } from './render.ts';

@@ -9,6 +9,7 @@ import { type CutoutRow, readCutouts } from '../cutout.ts';
 import {
   composeScene,
   composeSingle,
+  exchangeObjects,
   nameBackground,
   renderScene,
   type Scene,
@@ -74,6 +75,24 @@ describe('nouns', () => {
       ...{ fish: 'fish', goose: 'geese', mongoose: 'mongooses', house: 'houses', blouse: 'blouses', die: 'dice' },
     };
     expect(Object.fromEntries(Object.keys(plurals).map((noun) => [noun, pluralOf(noun)]))).toEqual(plurals);
+  });
+});
+
+describe('an exchanged scene', () => {
+  it("shows the same, and is what the first one's exchanged captions say", () => {
+    fc.assert(
+      fc.property(scene, fc.nat(), (first, seed) => {
+        const twin = exchangeObjects(random(seed, 'twin'), first);
+        expect(twin === undefined).toBe(first.objects.length === 1);
+        if (!twin) return;
+        const shown = ({ objects }: Scene) => objects.map((o) => [o.picture.id, o.boxes.length]).sort();
+        expect(shown(twin)).toEqual(shown(first));
+        for (const [i] of first.captions.entries()) {
+          const score = scoreSceneCaption(twin, swapCaption(first, i)!);
+          expect(score).toMatchObject({ allNamed: true, relationRight: true });
+        }
+      }),
+    );
   });
 });
 

@@ -48,6 +48,11 @@ export const add: BinaryOp = binary('Add', (g) => [g, g]);
 export const sub: BinaryOp = binary('Sub', (g) => [g, neg(g)]);
 export const mul: BinaryOp = binary('Mul', (g, { inputs: [a, b] }) => [mul(g, b), mul(g, a)]);
 export const div: BinaryOp = binary('Div', (g, { inputs: [, b], output: y }) => [div(g, b), neg(div(mul(g, y), b))]);
+/** The larger of the two; where they are equal, the gradient is the first one's. */
+export const max: BinaryOp = binary('Max', (g, { inputs: [a, b] }) => {
+  const first = greaterOrEqual(a, b);
+  return [where(first, g, 0), where(first, 0, g)];
+});
 
 export const neg: Op<One> = unary('Neg', (g) => [neg(g)]);
 export const exp: Op<One> = unary('Exp', (g, { output: y }) => [mul(g, y)]);

@@ -44,16 +44,19 @@ export const reduceMean: Op<One, Axes> = defineOp('ReduceMean', {
   encode,
 });
 
-/** The largest entry; its gradient is shared equally by ties, as PyTorch's amax does. */
-export const reduceMax: Op<One, Axes> = defineOp('ReduceMax', {
-  infer,
-  vjp: (g, { inputs: [x], output: y, attrs: { axes } }) => {
-    const isMax = cast(equal(x, reshape(y, { shape: kept(x.shape, axes) })), { to: x.dtype });
-    const ties = reduceSum(isMax, { axes, keepDims: true });
-    return [mul(isMax, div(reshape(g, { shape: kept(x.shape, axes) }), ties))];
-  },
-  encode,
-});
+/** An entry that is picked for its size; its gradient is shared equally by ties, as PyTorch's amax does. */
+const extreme = (name: string): Op<One, Axes> =>
+  defineOp<One, Axes>(name, {
+    infer,
+    vjp: (g, { inputs: [x], output: y, attrs: { axes } }) => {
+      const isPicked = cast(equal(x, reshape(y, { shape: kept(x.shape, axes) })), { to: x.dtype });
+      const ties = reduceSum(isPicked, { axes, keepDims: true });
+      return [mul(isPicked, div(reshape(g, { shape: kept(x.shape, axes) }), ties))];
+    },
+    encode,
+  });
+export const reduceMax: Op<One, Axes> = extreme('ReduceMax');
+export const reduceMin: Op<One, Axes> = extreme('ReduceMin');
 
 /** The index of the largest entry (the first of equals), int64. */
 export const argMax: Op<One, { axis: number }> = defineOp('ArgMax', {

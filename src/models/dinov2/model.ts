@@ -1,5 +1,5 @@
-import { add, mul, split, type Tensor } from '../../graph/index.ts';
-import { activations, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
+import { add, markBlock, mul, split, type Tensor } from '../../graph/index.ts';
+import { activations, type DropPath, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
 import { embedImage, tokenCount } from '../vit/index.ts';
 import type { Dinov2Config } from './config.ts';
 
@@ -37,21 +37,24 @@ function swiGlu(p: Params, x: Tensor, { inner, width }: { inner: number; width: 
 }
 
 /** A pre-norm block whose two branches have a learned gain per channel (LayerScale, Touvron et al. 2021). */
-function layer(p: Params, x: Tensor, c: Dinov2Config): Tensor {
+function layer(p: Params, x: Tensor, c: Dinov2Config, dropPath: DropPath = (branch) => branch): Tensor {
   const scale = (name: string, y: Tensor) => mul(y, p.at(name).tensor('lambda1', [c.hidden_size]));
   const norm = (name: string, y: Tensor) => layerNorm(p.at(name), y, c.layer_norm_eps);
-  const h = add(x, scale('layer_scale1', selfAttention(p.at('attention'), norm('norm1', x), c)));
-  return add(h, scale('layer_scale2', feedForward(p.at('mlp'), norm('norm2', h), c)));
+  const h = add(x, dropPath(scale('layer_scale1', selfAttention(p.at('attention'), norm('norm1', x), c))));
+  const y = add(h, dropPath(scale('layer_scale2', feedForward(p.at('mlp'), norm('norm2', h), c))));
+  markBlock([x], [y]);
+  return y;
 }
 
 /** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
-export function dinov2HiddenStates(p: Params, pixelValues: Tensor, c: Dinov2Config): Tensor[] {
+export function dinov2HiddenStates(p: Params, pixelValues: Tensor, c: Dinov2Config, dropPath?: DropPath): Tensor[] {
   const states = [embeddings(p.at('embeddings'), pixelValues, c)];
-  for (let i = 0; i < c.num_hidden_layers; i++) states.push(layer(p.at('encoder', 'layer', i), states.at(-1)!, c));
+  for (let i = 0; i < c.num_hidden_layers; i++)
+    states.push(layer(p.at('encoder', 'layer', i), states.at(-1)!, c, dropPath));
   return states;
 }
 
 /** DINOv2 (Oquab et al. 2023): pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first, after the last LayerNorm. */
-export function dinov2(p: Params, pixelValues: Tensor, c: Dinov2Config): Tensor {
-  return layerNorm(p.at('layernorm'), dinov2HiddenStates(p, pixelValues, c).at(-1)!, c.layer_norm_eps);
+export function dinov2(p: Params, pixelValues: Tensor, c: Dinov2Config, dropPath?: DropPath): Tensor {
+  return layerNorm(p.at('layernorm'), dinov2HiddenStates(p, pixelValues, c, dropPath).at(-1)!, c.layer_norm_eps);
 }

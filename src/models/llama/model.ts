@@ -1,4 +1,4 @@
-import { add, linearProduct, mul, type Tensor } from '../../graph/index.ts';
+import { add, linearProduct, markBlock, mul, type Tensor } from '../../graph/index.ts';
 import { activations, embedding, linear, mergeHeads, type Params, rmsNorm, splitHeads } from '../../nn/index.ts';
 import type { Decoded, DecoderInputs, LayerCache } from '../contracts.ts';
 import { attendCached, causalMask, plainPositions } from '../decoder/index.ts';
@@ -60,6 +60,7 @@ export function decodeLlama(root: Params, inputs: DecoderInputs, c: LlamaConfig)
   let x = inputsEmbeds;
   for (let i = 0; i < c.num_hidden_layers; i++) {
     const [y, keysAndValues] = layer(p.at('layers', i), x, { ...context, cache: cache?.[i] });
+    markBlock([x], [y]);
     x = y;
     added.push(keysAndValues);
   }

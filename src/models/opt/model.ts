@@ -1,4 +1,4 @@
-import { add, gather, linearProduct, type Tensor } from '../../graph/index.ts';
+import { add, gather, linearProduct, markBlock, type Tensor } from '../../graph/index.ts';
 import { activations, embedding, layerNorm, linear, mergeHeads, type Params, splitHeads } from '../../nn/index.ts';
 import type { Decoded, DecoderInputs, LayerCache } from '../contracts.ts';
 import { attendCached, causalMask, countedPositions, lastOf } from '../decoder/index.ts';
@@ -68,6 +68,7 @@ export function decodeOpt(root: Params, inputs: DecoderInputs, c: OptConfig): De
   x = add(x, embedPositions(p.at('embed_positions'), positionIds, c)); // [B, T, D]
   for (let i = 0; i < c.num_hidden_layers; i++) {
     const [y, keysAndValues] = layer(p.at('layers', i), x, { mask, cache: cache?.[i], config: c });
+    markBlock([x], [y]);
     x = y;
     added.push(keysAndValues);
   }

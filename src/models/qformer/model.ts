@@ -1,8 +1,9 @@
 import type { Dim } from '../../core/index.ts';
-import { add, concat, expand, gather, slice, split, type Tensor } from '../../graph/index.ts';
+import { add, concat, expand, gather, markBlock, slice, split, type Tensor } from '../../graph/index.ts';
 import {
   activations,
   attendHeads,
+  attendWithWeights,
   type Dropout,
   embedding,
   layerNorm,
@@ -20,9 +21,12 @@ export interface Hidden {
   readonly text?: Tensor | undefined;
 }
 
-/** The hidden states after a pass, and the keys and values of its positions, by layer: what later text can see of them. */
+/** The hidden states after a pass, and what went on in its layers. */
 export interface Pass extends Hidden {
+  /** The keys and values of its positions, by layer: what later text can see of them. */
   readonly cache: readonly LayerCache[];
+  /** How much each query looks at each image token, [B, H, Q, P], by layer; only of layers with cross-attention. */
+  readonly crossAttention: readonly Tensor[];
 }
 
 /** An image's cross-attention keys and values, [B, H, P, d], by layer; undefined where a layer has no cross-attention. */
@@ -112,11 +116,16 @@ function selfAttention(p: Params, x: Tensor, { mask, past }: LayerContext, c: QF
   return [addNorm(p.at('output'), x, mergeHeads(y), c), own];
 }
 
-function crossAttention(p: Params, x: Tensor, image: LayerCache, c: QFormerContext): Tensor {
+function crossAttention(
+  p: Params,
+  x: Tensor,
+  image: LayerCache,
+  c: QFormerContext,
+): { queries: Tensor; weights: Tensor } {
   const { hidden_size: width, num_attention_heads: heads } = c.config;
   const q = splitHeads(linear(p.at('attention', 'query'), x, width), heads);
-  const y = attendHeads({ q, k: image.key, v: image.value, dropout: c.dropout });
-  return addNorm(p.at('output'), x, mergeHeads(y), c);
+  const { y, weights } = attendWithWeights({ q, k: image.key, v: image.value, dropout: c.dropout });
+  return { queries: addNorm(p.at('output'), x, mergeHeads(y), c), weights };
 }
 
 function feedForward(up: Params, down: Params, x: Tensor, c: QFormerContext): Tensor {
@@ -136,19 +145,26 @@ function together(
   return { attended: { queries: q, text: t }, own };
 }
 
+interface LayerPass {
+  hidden: Hidden;
+  own: LayerCache;
+  /** Of the cross-attention, if the layer has one. */
+  weights: Tensor | undefined;
+}
+
 /**
  * One Q-Former block (§3.1, figure 2). Self-attention is shared; only the queries see the image; each part keeps a
  * feed-forward network of its own.
  */
-function layer(p: Params, x: Hidden, at: LayerContext, c: QFormerContext): [Hidden, LayerCache] {
+function layer(p: Params, x: Hidden, at: LayerContext, c: QFormerContext): LayerPass {
   const { attended, own } = together(x, (sequence) => selfAttention(p.at('attention'), sequence, at, c));
-  let { queries } = attended;
-  if (queries && at.image) queries = crossAttention(p.at('crossattention'), queries, at.image, c);
+  const seen = attended.queries && at.image && crossAttention(p.at('crossattention'), attended.queries, at.image, c);
+  const queries = seen?.queries ?? attended.queries;
   const hidden = {
     queries: queries && feedForward(p.at('intermediate_query'), p.at('output_query'), queries, c),
     text: attended.text && feedForward(p.at('intermediate'), p.at('output'), attended.text, c),
   };
-  return [hidden, own];
+  return { hidden, own, weights: seen?.weights };
 }
 
 /**
@@ -168,11 +184,14 @@ export function qFormer(
 ): Pass {
   let hidden = x;
   const cache: LayerCache[] = [];
+  const crossAttention: Tensor[] = [];
   for (let i = 0; i < context.config.num_hidden_layers; i++) {
     const at: LayerContext = { mask, image: image?.[i], past: past?.[i] };
-    const [next, own] = layer(p.at('encoder', 'layer', i), hidden, at, context);
+    const { hidden: next, own, weights } = layer(p.at('encoder', 'layer', i), hidden, at, context);
+    markBlock([hidden.queries, hidden.text], [next.queries, next.text]);
     hidden = next;
     cache.push(own);
+    if (weights) crossAttention.push(weights);
   }
-  return { ...hidden, cache };
+  return { ...hidden, cache, crossAttention };
 }

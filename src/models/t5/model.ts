@@ -1,4 +1,4 @@
-import { add, linearProduct, mul, type Tensor } from '../../graph/index.ts';
+import { add, linearProduct, markBlock, mul, type Tensor } from '../../graph/index.ts';
 import {
   activations,
   attendHeads,
@@ -21,8 +21,11 @@ export const embedT5 = (p: Params, inputIds: Tensor, c: T5Config): Tensor =>
   embedding(p.at('shared'), inputIds, { entries: c.vocab_size, width: c.d_model });
 
 /** x + branch(norm x): every branch of T5 is pre-norm, its norm beside it in the checkpoint. */
-const residual = (p: Params, x: Tensor, c: T5Config, branch: (normalised: Tensor) => Tensor): Tensor =>
-  add(x, branch(rmsNorm(p.at('layer_norm'), x, c.layer_norm_epsilon)));
+function residual(p: Params, x: Tensor, c: T5Config, branch: (normalised: Tensor) => Tensor): Tensor {
+  const y = add(x, branch(rmsNorm(p.at('layer_norm'), x, c.layer_norm_epsilon)));
+  markBlock([x], [y]);
+  return y;
+}
 
 const projectHeads = (p: Params, x: Tensor, c: T5Config): Tensor =>
   splitHeads(linear(p, x, c.num_heads * c.d_kv, { bias }), c.num_heads);

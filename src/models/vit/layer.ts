@@ -1,15 +1,25 @@
-import { add, type Tensor } from '../../graph/index.ts';
-import { activations, layerNorm, linear, type Params } from '../../nn/index.ts';
+import { add, markBlock, type Tensor } from '../../graph/index.ts';
+import { activations, type DropPath, layerNorm, linear, type Params } from '../../nn/index.ts';
 import type { VisionConfig } from './vision-config.ts';
 
-/** A pre-norm block under the names that EVA and CLIP share. `attend` is the family's own self-attention. */
+/** What a block is besides its weights. */
+interface PreNormLayer<C> {
+  config: C;
+  /** The family's own self-attention. */
+  attend: (p: Params, x: Tensor, c: C) => Tensor;
+  dropPath?: DropPath | undefined;
+}
+
+/** A pre-norm block under the names that EVA and CLIP share. */
 export function preNormLayer<C extends VisionConfig & { intermediate_size: number }>(
   p: Params,
   x: Tensor,
-  c: C,
-  attend: (p: Params, x: Tensor, c: C) => Tensor,
+  { config: c, attend, dropPath = (branch) => branch }: PreNormLayer<C>,
 ): Tensor {
-  const h = add(x, attend(p.at('self_attn'), layerNorm(p.at('layer_norm1'), x, c.layer_norm_eps), c));
+  const attended = attend(p.at('self_attn'), layerNorm(p.at('layer_norm1'), x, c.layer_norm_eps), c);
+  const h = add(x, dropPath(attended));
   const inner = linear(p.at('mlp', 'fc1'), layerNorm(p.at('layer_norm2'), h, c.layer_norm_eps), c.intermediate_size);
-  return add(h, linear(p.at('mlp', 'fc2'), activations[c.hidden_act](inner), c.hidden_size));
+  const y = add(h, dropPath(linear(p.at('mlp', 'fc2'), activations[c.hidden_act](inner), c.hidden_size)));
+  markBlock([x], [y]);
+  return y;
 }

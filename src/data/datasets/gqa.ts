@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { checkRow, keepGood, readJson } from '../json-lines.ts';
+import { checkAnswers, checkQuestion, defineDataset, imageFile, type QuestionRecord, recordsOf } from './dataset.ts';
+
+const entry = z.object({
+  imageId: z.string().min(1),
+  question: z.string(),
+  /** Absent in the splits whose answers are not public. */
+  answer: z.string().optional(),
+  types: z.object({ structural: z.string().optional() }).optional(),
+});
+
+/** GQA as cs.stanford.edu gives it (`train_balanced_questions.json`): questions by their ids, pictures as `<imageId>.jpg`. */
+export const gqa = defineDataset(
+  z.strictObject({ type: z.literal('gqa'), path: z.string(), images: z.string() }),
+  async ({ path, images }, onBad) => {
+    const rows = Object.entries(await readJson(path, z.record(z.string(), z.unknown())));
+    const records = rows.flatMap(([id, row]) => {
+      const where = `${path}: ${id}`;
+      const make = (): QuestionRecord => {
+        const { imageId, question, answer, types } = checkRow(row, entry, where);
+        return {
+          id,
+          imageId,
+          image: imageFile(join(images, `${imageId}.jpg`), `${where}: field imageId`),
+          question: checkQuestion(question, `${where}: field question`),
+          ...(answer === undefined
+            ? { answers: [], references: [] }
+            : checkAnswers([answer], `${where}: field answer`)),
+          kind: types?.structural,
+        };
+      };
+      return keepGood(make, onBad);
+    });
+    return recordsOf(records, onBad);
+  },
+);

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { DataError, type Random, random } from '../../core/index.ts';
+import { readCutouts } from '../cutout.ts';
+import { composeScene, exchangeObjects, type Scene, type SceneEntry, sceneVocabulary } from '../scenes/index.ts';
+import { defineDataset } from './dataset.ts';
+import { sceneOptions } from './scenes.ts';
+
+/**
+ * Scenes in pairs: one of several objects, and the same with two of them exchanged. Nothing but where things stand tells
+ * the one's caption from the other's, so both go into one batch, where each is the other's hardest negative.
+ */
+export const twinScenes = defineDataset(
+  sceneOptions.omit({ singles: true }).extend({
+    type: z.literal('twin_scenes'),
+    /** How many scenes there are, two of each pair. */
+    n: z.int().positive().multipleOf(2),
+  }),
+  async ({ path, split, sources, n, seed, size }, onBad) => {
+    const rows = await readCutouts(path, { split, sources, onBad });
+    if (rows.length === 0) throw new DataError(`${path}: expected pictures of the split ${split}, found none`);
+    const vocabulary = sceneVocabulary(rows);
+    return {
+      length: n,
+      together: 2,
+      record(index) {
+        const pair = Math.floor(index / 2);
+        const draws = random(seed, 'twins', pair);
+        const first = composeSeveral(draws, vocabulary, size);
+        const scene = index % 2 === 0 ? first : exchangeObjects(draws, first)!;
+        const id = `twin scene ${seed}-${index}`;
+        return { id, imageId: id, image: { kind: 'scene', folder: path, scene }, captions: scene.captions };
+      },
+    };
+  },
+);
+
+/** A scene of more than one object. */
+function composeSeveral(draws: Random, vocabulary: readonly SceneEntry[], size: number): Scene {
+  for (;;) {
+    const scene = composeScene(draws, vocabulary, { size });
+    if (scene.objects.length > 1) return scene;
+  }
+}

@@ -1,0 +1,69 @@
+import { ShapeError, value } from '../../core/index.ts';
+import { defineOp, type Op } from '../define-op.ts';
+import { constant, fixed, numbers, type Tensor } from '../tensor.ts';
+import { expand } from './movement.ts';
+
+/** Products of whole numbers, for inference: rounding has no slope, so nothing flows back through them. */
+
+/** What stands for 0 among the bytes of rows: ONNX Runtime's fast product is of unsigned rows and signed columns. */
+const zeroPoint = constant(value('uint8', [], Uint8Array.of(128)));
+
+function requireMatrix(t: Tensor, what: string): void {
+  if (t.shape.length !== 2) throw new ShapeError(`${what} must be a matrix, got [${t.shape.join(', ')}]`);
+}
+
+/** q = round(x / scale) + 128, cut to 0 … 255; half rounds to even. x [N, K], scale [N], one for each row. */
+export const quantizeLinear: Op<[x: Tensor, scale: Tensor]> = defineOp('QuantizeLinear', {
+  infer: ([x, scale]) => {
+    requireMatrix(x, 'x');
+    if (scale.shape.join() !== `${x.shape[0]}`) throw new ShapeError(`the scale must be [${x.shape[0]}]`);
+    return { dtype: 'uint8', shape: x.shape };
+  },
+  vjp: () => [null, null],
+  encode: ([x, scale]) => ({
+    operands: [x, scale, expand(zeroPoint, { shape: scale.shape })],
+    attributes: { axis: 0 },
+  }),
+});
+
+/** y = (q − 128) w ⊙ scale: q uint8 [N, K], w int8 [K, M], scale [M], one for each column. Summed in 32-bit integers. */
+export const matMulIntegerToFloat: Op<[q: Tensor, weight: Tensor, scale: Tensor]> = defineOp('MatMulIntegerToFloat', {
+  domain: 'com.microsoft',
+  infer: ([q, weight, scale]) => {
+    requireMatrix(q, 'q');
+    requireMatrix(weight, 'the weight');
+    const [width, out] = weight.shape;
+    if (q.dtype !== 'uint8' || weight.dtype !== 'int8') {
+      throw new ShapeError(`expected uint8 and int8, got ${q.dtype} and ${weight.dtype}`);
+    }
+    if (q.shape[1] !== width) throw new ShapeError(`inner dimensions differ: ${q.shape[1]} and ${width}`);
+    if (scale.shape.join() !== `${out}`) throw new ShapeError(`the scale must be [${out}]`);
+    return { dtype: 'float32', shape: [q.shape[0]!, out!] };
+  },
+  vjp: () => [null, null, null],
+  encode: ([q, weight, scale]) => ({ operands: [q, weight, numbers(1, 'float32'), scale, zeroPoint], attributes: {} }),
+});
+
+/**
+ * y = x Wᵀ, W [M, K] in four bits: `packed` uint8 [M, K / block, block / 2], two weights a byte, the first in the low
+ * half, 8 stands for 0; `scale` [M, K / block]. x [N, K] is itself rounded to int8 in blocks of the same length.
+ */
+export const matMulNBits: Op<[x: Tensor, packed: Tensor, scale: Tensor]> = defineOp('MatMulNBits', {
+  domain: 'com.microsoft',
+  infer: ([x, packed, scale]) => {
+    requireMatrix(x, 'x');
+    const [out, blocks, bytes] = packed.shape.map((d) => fixed(d, 'a packed weight'));
+    if (x.shape[1] !== blocks! * bytes! * 2) throw new ShapeError(`x must be [.., ${blocks! * bytes! * 2}]`);
+    if (scale.shape.join() !== `${out},${blocks}`) throw new ShapeError(`the scale must be [${out}, ${blocks}]`);
+    return { dtype: 'float32', shape: [x.shape[0]!, out!] };
+  },
+  vjp: () => [null, null, null],
+  encode: (inputs) => {
+    const [N, blocks, bytes] = inputs[1].shape.map((d) => fixed(d, 'a packed weight'));
+    const block = bytes! * 2;
+    return {
+      operands: inputs,
+      attributes: { K: blocks! * block, N: N!, bits: 4, block_size: block, accuracy_level: 4 },
+    };
+  },
+});
