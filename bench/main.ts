@@ -1,9 +1,11 @@
 /** `npm run bench -- NAME…`: claims measured beside their peers, a line of JSON for each result; without NAME, a list. */
 import { nearest } from '../src/core/index.ts';
 import type { Claim } from './measure.ts';
+import { search } from './search.ts';
 import { stageOneStep } from './stage1-step.ts';
 
 const claims: Readonly<Record<string, Claim>> = {
+  search,
   'stage1-step': stageOneStep,
 };
 

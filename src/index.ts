@@ -11,10 +11,12 @@ export {
 } from './core/index.ts';
 export type { ProgressEvent } from './hub/index.ts';
 export type { RawImage } from './image/index.ts';
+export { type Added, type AddOptions, type Found, ImageIndex, type Query, type SearchOptions } from './index/index.ts';
 export {
   type AnswerOptions,
   Blip2,
   type CaptionOptions,
+  type Chat,
   type Embeddings,
   type EmbedInputs,
   type ImageInput,
@@ -24,6 +26,7 @@ export {
   type MatchOptions,
   type OneImage,
   type TraceInputs,
+  type Turn,
   type Use,
   type WritingOptions,
   type Written,

@@ -1,5 +1,5 @@
 /** Stage 1 trained for a few steps on small models: exact resumption, frozen weights, and what bad data says. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -118,6 +118,22 @@ describe('a run', () => {
     const [start, end] = [await weights('whole-run'), await weights('second-run')];
     expect(Object.keys(end).sort()).toEqual(Object.keys(start).sort());
     for (const [name, { data }] of Object.entries(start)) expect(end[name]!.data, name).toEqual(data);
+  });
+
+  it('shows what it measured, as a page and to TensorBoard, and starts an event file when it goes on', async () => {
+    const report = await readFile(join(folder, 'killed/report.html'), 'utf8');
+    const { step, ...measured } = JSON.parse((await metrics('killed')).trim().split('\n').at(-1)!);
+    expect(report).toContain(`Up to step ${step}.`);
+    for (const name of [...Object.keys(measured), 'images_per_second']) {
+      expect(report, name).toMatch(new RegExp(`<figcaption>${name} <b>.*polyline`, 's'));
+    }
+    expect(report).toContain('max_steps: 6');
+    const events = (run: string) => readdir(join(folder, run, 'tensorboard'));
+    expect(await events('whole-run')).toEqual(['events.out.tfevents.0000000000']);
+    expect((await events('killed')).sort()).toEqual([
+      'events.out.tfevents.0000000000',
+      'events.out.tfevents.0000000002',
+    ]);
   });
 
   it('is not written over', async () => {

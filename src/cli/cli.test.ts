@@ -56,6 +56,29 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+describe.concurrent('chat', () => {
+  it('answers the questions on standard input, one after another', async () => {
+    const args = ['chat', example, '-m', stageTwo, '-n', '4'];
+    const asked = await blip2([...args, '--json'], { input: 'a cat\n\nthe dog\n' });
+    expect(asked.stderr).toBe('');
+    expect(rows(asked.stdout).map(({ image, question }) => [image, question])).toEqual([
+      [example, 'a cat'],
+      [example, 'the dog'],
+    ]);
+    const { stdout } = await blip2(args, { input: 'a cat\nthe dog' });
+    expect(stdout).toBe(
+      rows(asked.stdout)
+        .map(({ answer }) => `${answer}\n`)
+        .join(''),
+    );
+  });
+
+  it('takes questions from there alone', async () => {
+    const { code, stderr } = await blip2(['chat', '-', '-m', stageTwo]);
+    expect([code, stderr]).toEqual([2, 'blip2: chat: expected a file: standard input is for the questions\n']);
+  });
+});
+
 describe.concurrent('caption', () => {
   it('writes one JSON object a line, in order, from folders, patterns and files', async () => {
     const short = ['-m', model, '-n', '4', '--json'];

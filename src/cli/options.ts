@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { Blip2, type WritingOptions } from '../pipelines/index.ts';
+import { Blip2, type PrecisionChoice, precisionChoices, type WritingOptions } from '../pipelines/index.ts';
 import { downloadProgress } from './download-progress.ts';
 import { interruption } from './interrupt.ts';
 
@@ -9,21 +9,31 @@ export interface ModelOptions {
   readonly model: string;
   readonly device: string;
   readonly threads?: number;
+  readonly precision?: PrecisionChoice;
 }
 
 const devices = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
 
-/** `-m`, `--device`, `--threads`. */
+/** `--precision`. */
+export const withPrecision = (command: Command): Command =>
+  command.addOption(
+    new Option('--precision <p>', 'what linear layers compute in; by default as the model is kept').choices(
+      precisionChoices,
+    ),
+  );
+
+/** `-m`, `--precision`, `--device`, `--threads`. */
 export const withModel = (command: Command): Command =>
-  command
+  withPrecision(command)
     .option('-m, --model <model>', 'a name that `blip2 list` shows, a folder, or a Hugging Face id', 'pocket')
     .addOption(new Option('--device <device>', 'where it runs').choices(devices).default('cpu'))
     .option('-t, --threads <n>', 'threads to compute with', wholeNumber);
 
 /** Loads the model that the options name, with a bar while it is downloaded. */
-export const loadModel = ({ model, device, threads }: ModelOptions): Promise<Blip2> =>
+export const loadModel = ({ model, device, threads, precision }: ModelOptions): Promise<Blip2> =>
   Blip2.fromPretrained(model, {
     device,
+    precision,
     ...(threads && { threads }),
     signal: interruption,
     onProgress: downloadProgress(),

@@ -30,10 +30,16 @@ function program(): Command {
       ),
   });
   for (const command of commands) {
-    command.copyInheritedSettings(root).option('--debug', 'show where an error comes from');
+    prepare(command, root);
     root.addCommand(command);
   }
   return root;
+}
+
+/** What all commands have in common, also those below others. */
+function prepare(command: Command, parent: Command): void {
+  command.copyInheritedSettings(parent).option('--debug', 'show where an error comes from');
+  for (const each of command.commands) prepare(each, command);
 }
 
 /** One line on stderr, and the exit code. */

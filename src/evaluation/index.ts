@@ -6,5 +6,6 @@ export {
   type Progress,
   type Report,
 } from './benchmarks/index.ts';
-export { type EvaluationOptions, evaluateModel } from './evaluate.ts';
+export { type Evaluation, type EvaluationOptions, evaluateModel } from './evaluate.ts';
 export * from './metrics/index.ts';
+export { type MetricGroup, metricGroups } from './report/index.ts';

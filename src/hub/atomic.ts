@@ -31,6 +31,10 @@ export async function writeAtomically(path: string, body: (write: Write) => Prom
 /** Writes text atomically. */
 export const writeText = (path: string, text: string): Promise<void> => writeAtomically(path, (write) => write(text));
 
+/** Writes bytes atomically. */
+export const writeBytes = (path: string, bytes: Uint8Array): Promise<void> =>
+  writeAtomically(path, (write) => write(bytes));
+
 /** Writes a value as indented JSON, atomically. */
 export const writeJson = (path: string, content: unknown): Promise<void> =>
   writeText(path, `${JSON.stringify(content, null, 2)}\n`);

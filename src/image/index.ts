@@ -1,5 +1,6 @@
 export * from './augment.ts';
 export { type DecodeOptions, decodeImage } from './decode.ts';
+export { webpDataUrl } from './encode.ts';
 export * from './fit.ts';
 export * from './processor.ts';
 export { alphaBox, type Box, blank, type Color, crop, flip, paste, type RawImage } from './raw-image.ts';

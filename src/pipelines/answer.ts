@@ -1,6 +1,6 @@
 import { UsageError, type Value } from '../core/index.ts';
-import type { Decoding } from '../generation/index.ts';
 import { imageFeatures, imagesOf, type OneImage } from './images.ts';
+import { tokenLogProbabilities } from './likelihood.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
 import { encodePrompts, type WritingOptions, type Written, writeByLanguageModel } from './write.ts';
@@ -12,9 +12,13 @@ export interface AnswerOptions extends WritingOptions {
   readonly candidates?: readonly string[] | undefined;
 }
 
-/** The words around a question that a language model was evaluated with (the paper's appendix, table 12). */
-export function questionPrompt(modelType: string, question: string): string {
-  return modelType === 't5' ? `Question: ${question} Short answer:` : `Question: ${question} Answer:`;
+/**
+ * The words around a question that a model was evaluated with: the appendix of the paper (table 12), and of InstructBLIP's
+ * (Dai et al. 2023, appendix E) where the queries read them too.
+ */
+export function questionPrompt({ files: { language, instructed } }: Sessions, question: string): string {
+  const short = instructed || language?.modelType === 't5';
+  return `Question: ${question} ${short ? 'Short answer' : 'Answer'}:`;
 }
 
 /** The language model's answer to a question about an image; `score` is its mean log-probability. */
@@ -24,8 +28,8 @@ export async function answer(
   question: string,
   { raw = false, candidates, ...options }: AnswerOptions = {},
 ): Promise<Written> {
-  const { modelType } = sessions.language();
-  const prompt = raw ? question : questionPrompt(modelType, question);
+  sessions.language(); // refuses a model without one before the image is read
+  const prompt = raw ? question : questionPrompt(sessions, question);
   const features = await imageFeatures(sessions, imagesOf(image));
   options.signal?.throwIfAborted();
   if (candidates) return chooseAnswer(sessions, features, { prompt, candidates, signal: options.signal });
@@ -40,10 +44,11 @@ async function chooseAnswer(
   { prompt, candidates, signal }: { prompt: string; candidates: readonly string[]; signal?: AbortSignal | undefined },
 ): Promise<Written> {
   if (candidates.length === 0) throw new UsageError('candidates: expected at least one answer, found none');
-  const { tokenizer, endTokens } = sessions.language();
-  const { language_projection: softPrompts } = await readQueries(sessions, features);
+  const language = sessions.language();
+  const { tokenizer, endTokens } = language;
+  const { language_projection: softPrompts } = await readQueries(sessions, features, [prompt]);
   const model = await sessions.languageModel();
-  const text = encodePrompts(tokenizer, [prompt]);
+  const text = encodePrompts(language, [prompt]);
   const rows = candidates.map((candidate) => [
     ...tokenizer.encode(` ${candidate}`, { addSpecialTokens: false }),
     endTokens[0]!,
@@ -52,31 +57,9 @@ async function chooseAnswer(
     { softPrompts: softPrompts as Value<'float32'>, ...text },
     { copies: candidates.length },
   );
-  const scores = await logLikelihoods(decoding, rows, signal);
+  const scores = (await tokenLogProbabilities(decoding, rows, signal)).map(mean);
   const best = scores.indexOf(Math.max(...scores));
   return { text: candidates[best]!, score: scores[best]! };
 }
 
-/** The mean log-probability of each row's tokens. */
-async function logLikelihoods(
-  decoding: Decoding,
-  rows: readonly (readonly number[])[],
-  signal: AbortSignal | undefined,
-): Promise<number[]> {
-  const sums = rows.map(() => 0);
-  const longest = Math.max(...rows.map((row) => row.length));
-  for (let t = 0; t < longest; t++) {
-    for (const [row, tokens] of rows.entries()) {
-      if (t < tokens.length) sums[row]! += logProbability(decoding.scores(row), tokens[t]!);
-    }
-    signal?.throwIfAborted();
-    if (t + 1 < longest) await decoding.step(rows.map((tokens) => tokens[t] ?? tokens.at(-1)!)); // ended rows are unread
-  }
-  return sums.map((sum, row) => sum / rows[row]!.length);
-}
-
-function logProbability(logits: Float32Array, token: number): number {
-  const max = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const sum = logits.reduce((total, x) => total + Math.exp(x - max), 0);
-  return logits[token]! - max - Math.log(sum);
-}
+const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;

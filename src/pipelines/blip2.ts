@@ -1,20 +1,30 @@
 import type { Value } from '../core/index.ts';
-import { type ResolveOptions, resolveModel } from '../hub/index.ts';
+import type { ResolveOptions } from '../hub/index.ts';
 import type { SessionOptions } from '../runtime/index.ts';
 import { type AnswerOptions, answer } from './answer.ts';
-import { bundledModels } from './bundled.ts';
+import { type AttentionOptions, attention } from './attention.ts';
+import { findModel } from './bundled.ts';
 import { type CaptionOptions, caption } from './caption.ts';
+import { Chat } from './chat.ts';
 import { checkWeights } from './check-weights.ts';
 import { type Embeddings, type EmbedInputs, embed } from './embed.ts';
-import { declareParameters } from './graphs.ts';
 import { type FeatureSpace, featureSpace, type Images, imageFeatures, type OneImage, readPixels } from './images.ts';
+import { storedParameters } from './layer-formats.ts';
+import { captionLogProbabilities, type LikelihoodOptions } from './likelihood.ts';
 import { type Match, type MatchOptions, match, matchPairs, type Pair } from './match.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
+import { folderAt, type PrecisionChoice } from './quantised-folder.ts';
 import { Sessions } from './sessions.ts';
 import { type TraceInputs, trace } from './trace.ts';
 import type { Written } from './write.ts';
 
-export interface LoadOptions extends Pick<SessionOptions, 'device' | 'threads'>, Omit<ResolveOptions, 'settings'> {}
+export interface LoadOptions extends Pick<SessionOptions, 'device' | 'threads'>, Omit<ResolveOptions, 'settings'> {
+  /**
+   * What linear layers are computed in; by default as the folder keeps them, which for most is `fp32`. A model is
+   * quantised when it is first asked for, into a folder beside the hub's cache.
+   */
+  readonly precision?: PrecisionChoice | undefined;
+}
 
 /** What a model can be used for. */
 export type Use = 'caption' | 'answer' | 'match' | 'embed';
@@ -34,10 +44,11 @@ export class Blip2 {
    * the hub has under `owner/name[@revision]`. Throws UsageError for a name that is none of these, ConfigError and
    * CheckpointError naming the file and the field or tensor that is wrong, NetworkError, and the signal's reason.
    */
-  static async fromPretrained(model: string, { device, threads, ...fetching }: LoadOptions = {}): Promise<Blip2> {
-    const folder = (await bundledModels()).get(model) ?? (await resolveModel(model, fetching));
-    const files = await openModel(folder);
-    checkWeights(files.checkpoint, declareParameters(files));
+  static async fromPretrained(model: string, options: LoadOptions = {}): Promise<Blip2> {
+    const { device, threads, precision, ...fetching } = options;
+    const folder = await findModel(model, fetching);
+    const files = await openModel(await folderAt(folder, { precision, device }));
+    checkWeights(files.checkpoint, storedParameters(files));
     // A model is several sessions on the same cores: threads that spin for one would slow the others.
     return new Blip2(files, { ...(device && { device }), ...(threads && { threads }), spinning: false });
   }
@@ -73,9 +84,23 @@ export class Blip2 {
     return caption(this.#sessions, images, options);
   }
 
+  /** The log-probability of each token of a given caption of each image, the end included. */
+  captionLogProbabilities(
+    images: Images,
+    captions: readonly string[],
+    options?: LikelihoodOptions,
+  ): Promise<number[][]> {
+    return captionLogProbabilities(this.#sessions, images, captions, options);
+  }
+
   /** The answer to a question about an image; the model must be one of stage 2. */
   answer(image: OneImage, question: string, options?: AnswerOptions): Promise<Written> {
     return answer(this.#sessions, image, question, options);
+  }
+
+  /** A conversation about an image, which is looked at once; the model must be one of stage 2. */
+  chat(image: OneImage): Chat {
+    return new Chat(this.#sessions, image);
   }
 
   /** How well each text fits an image. */
@@ -94,6 +119,14 @@ export class Blip2 {
   /** Features of images, of texts, and of pairs of both. */
   embed(inputs: EmbedInputs): Promise<Embeddings> {
     return embed(this.#sessions, inputs);
+  }
+
+  /**
+   * Where each query looks: its cross-attention to the image's tokens, the class token and then the patches row by row,
+   * as probabilities [layers with cross-attention, H, Q, P]. The queries of an InstructBLIP read the prompt too.
+   */
+  attention(image: OneImage, options?: AttentionOptions): Promise<Value<'float32'>> {
+    return attention(this.#sessions, image, options);
   }
 
   /** The named intermediate tensors of one run, to be held against another implementation's. */

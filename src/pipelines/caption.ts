@@ -1,15 +1,16 @@
+import { UsageError } from '../core/index.ts';
 import { type Images, imageFeatures } from './images.ts';
 import type { Sessions } from './sessions.ts';
 import { type WritingOptions, type Written, writeByLanguageModel, writeByQueries } from './write.ts';
 
 export interface CaptionOptions extends WritingOptions {
-  /** The words that captions begin with; they are not part of what is returned. */
-  readonly prompt?: string | undefined;
+  /** The words that captions begin with, of all images or of each; they are not part of what is returned. */
+  readonly prompt?: string | readonly string[] | undefined;
 }
 
 /**
  * One caption for each image: by the language model where stage 2 has connected one, else by the Q-Former itself, as
- * stage 1 has taught it (ITG).
+ * stage 1 has taught it (ITG). Throws UsageError where there are prompts for more or fewer images.
  */
 export async function caption(
   sessions: Sessions,
@@ -18,7 +19,13 @@ export async function caption(
 ): Promise<Written[]> {
   const features = await imageFeatures(sessions, images);
   options.signal?.throwIfAborted();
-  if (!sessions.files.language) return writeByQueries(sessions, features, { ...options, prompt });
-  const prompts = new Array<string>(features.shape[0]!).fill(prompt);
-  return writeByLanguageModel(sessions, features, { ...options, prompts });
+  const prompts = promptsFor(features.shape[0]!, prompt);
+  const write = sessions.files.language ? writeByLanguageModel : writeByQueries;
+  return write(sessions, features, { ...options, prompts });
+}
+
+function promptsFor(images: number, prompt: string | readonly string[]): readonly string[] {
+  if (typeof prompt === 'string') return new Array<string>(images).fill(prompt);
+  if (prompt.length === images) return prompt;
+  throw new UsageError(`prompt: expected one for each of ${images} images, found ${prompt.length}`);
 }

@@ -1,35 +1,68 @@
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { floatToHalf, isFloat, type StoredTensor, toFloat32 } from '../core/index.ts';
-import { Checkpoint, readTensor, streamSafetensors, type TensorSource } from '../hub/index.ts';
+import {
+  readJsonObject,
+  readTensor,
+  streamSafetensors,
+  type TensorSource,
+  writeJson,
+  writeText,
+} from '../hub/index.ts';
 import { quantisePerChannel } from '../quantise/index.ts';
 import { scaleOf } from '../runtime/index.ts';
+import { readTokenizerFiles } from '../text/index.ts';
+import { copyText } from './copy-text.ts';
+import { type ModelFiles, openModel } from './model-files.ts';
+import { asTransformersFolder, obstacles } from './transformers-folder.ts';
 
 export interface ExportOptions {
-  /** The largest matrices as int8 with a scale per output channel, everything else as float16. */
-  readonly compact?: boolean;
+  /** For this library alone: the largest matrices as int8 with a scale per output channel, all else as float16. */
+  readonly compact?: boolean | undefined;
 }
 
 /**
- * Copies a model folder in the Hugging Face layout to another folder, one tensor at a time. Throws CheckpointError where
- * the weights cannot be read.
+ * Writes a model to a folder that transformers loads, one tensor at a time; the model that transformers cannot hold is
+ * copied as it is. Gives what whoever uses the folder has to know, in sentences. Throws ConfigError and CheckpointError
+ * where the model cannot be read.
  */
-export async function exportModel(from: string, to: string, { compact = false }: ExportOptions = {}): Promise<void> {
-  const { entries } = await Checkpoint.open(from);
-  const sources = [...entries].flatMap(([name, entry]) => (compact ? compacted(name, entry) : [asStored(name, entry)]));
+export async function exportModel(
+  from: string,
+  to: string,
+  { compact = false }: ExportOptions = {},
+): Promise<string[]> {
+  const model = await openModel(from);
+  const json = await readJsonObject(join(from, 'config.json'));
+  const why = compact ? ['it is compact'] : obstacles({ json, processor: model.processor });
+  if (why.length === 0 && !model.instructed) return exportForTransformers(model, json, to);
+  const sources = [...model.checkpoint.entries].flatMap(([name, entry]) =>
+    compact ? compacted(name, entry) : [asStored(name, entry)],
+  );
   await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' });
   await copyText(from, to);
+  return why.length === 0 ? [] : [`transformers cannot load this model, only blip2 can: ${why.join('; ')}`];
 }
 
-/** Configurations and tokenizers, with those of the Q-Former in a folder of their own. */
-async function copyText(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true });
-  for (const item of await readdir(from, { withFileTypes: true })) {
-    if (item.isDirectory()) await copyText(join(from, item.name), join(to, item.name));
-    else if (/\.(json|txt)$/.test(item.name) && !item.name.endsWith('.index.json')) {
-      await copyFile(join(from, item.name), join(to, item.name));
-    }
-  }
+/** The folder as transformers writes it. What it has no place for stays behind, and is named. */
+async function exportForTransformers(
+  model: ModelFiles,
+  json: Readonly<Record<string, unknown>>,
+  to: string,
+): Promise<string[]> {
+  const files = await readTokenizerFiles(model.folder);
+  const { config, tensors, processor, tokenizer, dropped } = asTransformersFolder({ ...model, json, files });
+  await streamSafetensors(join(to, 'model.safetensors'), tensors, { format: 'pt' });
+  await copyText(model.folder, to);
+  await writeJson(join(to, 'config.json'), config);
+  await writeJson(join(to, 'processor_config.json'), processor);
+  await writeJson(join(to, 'preprocessor_config.json'), {
+    ...(await readJsonObject(join(model.folder, 'preprocessor_config.json'))),
+    image_processor_type: 'BlipImageProcessor',
+  });
+  await writeText(join(to, 'tokenizer.json'), `${JSON.stringify(tokenizer.tokenizer)}\n`);
+  await writeJson(join(to, 'tokenizer_config.json'), tokenizer.config);
+  if (dropped.length === 0) return [];
+  const parts = new Set(dropped.map((name) => name.split('.')[0]));
+  return [`transformers has no place for ${dropped.length} tensors, which stay behind: of ${[...parts].join(', ')}`];
 }
 
 const asStored = (name: string, entry: StoredTensor): TensorSource => ({

@@ -3,12 +3,14 @@ import {
   matchLogitsByQuery,
   projectImage,
   projectTokens,
+  type QueryPass,
+  readConditioned,
   readImage,
   readPair,
   readText,
 } from '../blip2/index.ts';
 import { cacheOutputs } from '../generation/index.ts';
-import { concat, input, reduceMean, type Tensor } from '../graph/index.ts';
+import { concat, input, reduceMean, type Tensor, unsqueeze } from '../graph/index.ts';
 import { gatherMemory, imageMemory, type LanguageModel, poolPatches } from '../models/index.ts';
 import { linear, Params } from '../nn/index.ts';
 import type { ModelFiles } from './model-files.ts';
@@ -16,7 +18,8 @@ import type { ModelFiles } from './model-files.ts';
 /** The graphs that a model is used by. Inputs and outputs have the names that `blip2 trace` and LAVIS give them. */
 
 /** What the graphs depend on. */
-export type Parts = Pick<ModelFiles, 'config' | 'encoder' | 'heads' | 'language'>;
+export type Parts = Pick<ModelFiles, 'config' | 'encoder' | 'heads' | 'language'> &
+  Partial<Pick<ModelFiles, 'instructed'>>;
 
 export type Graph<O extends string = string> = Readonly<Record<O, Tensor>>;
 
@@ -35,17 +38,35 @@ export function visionGraph(
 
 /**
  * image_embeds [batch, P, Dv] -> the queries [batch, Q, D], and what the model's heads make of them: in the shared space
- * [batch, Q, E], as soft prompts [batch, Q, width of the language model], as the beginning of a caption's cache.
+ * [batch, Q, E], as soft prompts [batch, Q, width of the language model], as the beginning of a caption's cache. An
+ * InstructBLIP's queries read `qformer_input_ids` [batch, tokens] beside the image.
  */
-export function queriesGraph(p: Params, { config, encoder, heads, language }: Parts): Graph {
-  const imageEmbeds = input('image_embeds', 'float32', ['batch', 'patches', encoder.width]);
-  const { queries, cache } = readImage(p, imageMemory(p.at('qformer'), imageEmbeds, context(config)), config);
+export function queriesGraph(p: Params, parts: Parts): Graph {
+  const { config, heads, language } = parts;
+  const { queries, cache } = readQueries(p, parts);
   return {
     queries,
     ...(heads.retrieval && { image_embeds_proj: projectImage(p, queries, config.image_text_hidden_size) }),
     ...(language && { language_projection: linear(p.at('language_projection'), queries, language.lm.width) }),
     ...(heads.writing && cacheOutputs(cache)),
   };
+}
+
+/**
+ * The inputs of `queriesGraph` -> how much each query looks at each image token, in each layer that has cross-attention:
+ * [batch, layers, H, Q, P].
+ */
+export function attentionGraph(p: Params, parts: Parts): Graph<'cross_attention'> {
+  const layers = readQueries(p, parts).crossAttention.map((weights) => unsqueeze(weights, { axis: 1 }));
+  return { cross_attention: concat(layers, { axis: 1 }) };
+}
+
+function readQueries(p: Params, { config, encoder, instructed }: Parts): QueryPass {
+  const imageEmbeds = input('image_embeds', 'float32', ['batch', 'patches', encoder.width]);
+  const image = imageMemory(p.at('qformer'), imageEmbeds, context(config));
+  return instructed
+    ? readConditioned(p, { ...textInputs('batch', 'qformer_'), image }, config)
+    : readImage(p, image, config);
 }
 
 /** Tokenised texts -> the states of their tokens [texts, tokens, D], and these in the shared space. */
@@ -94,23 +115,27 @@ export function logitsGraph(p: Params, lm: LanguageModel): Graph<'logits'> {
   return { logits: lm.head(p, decoded.hidden) };
 }
 
+/** Every graph that a model of these files is used by. */
+export function allGraphs(p: Params, files: Parts & Pick<ModelFiles, 'processor'>): Graph[] {
+  return [
+    visionGraph(p, files, files.processor.size),
+    queriesGraph(p, files),
+    ...(files.heads.retrieval ? [textsGraph(p, files), pairsGraph(p, files)] : []),
+    ...(files.heads.writing ? [logitsGraph(p, captionWriter(files.config))] : []),
+    ...(files.language ? [logitsGraph(p.at('language_model'), files.language.lm)] : []),
+  ];
+}
+
 /** Every parameter that a model of these files has, by name. */
 export function declareParameters(files: Parts & Pick<ModelFiles, 'processor'>): ReadonlyMap<string, Tensor> {
   const p = new Params();
-  visionGraph(p, files, files.processor.size);
-  queriesGraph(p, files);
-  if (files.heads.retrieval) {
-    textsGraph(p, files);
-    pairsGraph(p, files);
-  }
-  if (files.heads.writing) logitsGraph(p, captionWriter(files.config));
-  if (files.language) logitsGraph(p.at('language_model'), files.language.lm);
+  allGraphs(p, files);
   return p.declared;
 }
 
 const context = ({ qformer_config }: Parts['config']) => ({ config: qformer_config });
 
-const textInputs = () => ({
-  inputIds: input('input_ids', 'int64', ['texts', 'tokens']),
-  attentionMask: input('attention_mask', 'int64', ['texts', 'tokens']),
+const textInputs = (rows = 'texts', prefix = '') => ({
+  inputIds: input(`${prefix}input_ids`, 'int64', [rows, 'tokens']),
+  attentionMask: input(`${prefix}attention_mask`, 'int64', [rows, 'tokens']),
 });

@@ -27,6 +27,8 @@ export interface ModelFiles {
   readonly tokenizer: Tokenizer | undefined;
   /** The projections of ITC and the head of ITM, and the head of ITG: what is left of stage 1. */
   readonly heads: { readonly retrieval: boolean; readonly writing: boolean };
+  /** The queries read the prompt beside the image (InstructBLIP). */
+  readonly instructed: boolean;
   readonly language: ConnectedLanguageModel | undefined;
 }
 
@@ -34,6 +36,7 @@ export interface ModelFiles {
 const architectures: Readonly<Record<string, string>> = {
   Blip2ForImageTextRetrieval: 'itm_head.weight',
   Blip2ForConditionalGeneration: 'language_projection.weight',
+  InstructBlipForConditionalGeneration: 'language_projection.weight',
 };
 
 /**
@@ -47,6 +50,7 @@ export async function openModel(folder: string): Promise<ModelFiles> {
   checkpoint.entry(architectures[architectureOf(json, folder)]!);
   const has = (name: string) => checkpoint.entries.has(name);
   const heads = { retrieval: has('itm_head.weight'), writing: has('cls.predictions.bias') };
+  const instructed = has('qformer.embeddings.word_embeddings.weight');
   const language = has('language_projection.weight') ? await openLanguageModel(folder, json) : undefined;
   return {
     folder,
@@ -54,8 +58,12 @@ export async function openModel(folder: string): Promise<ModelFiles> {
     encoder: imageEncoder(jsonObject(json.vision_config, `${folder}/config.json: vision_config`)),
     processor: await readImageProcessor(folder),
     checkpoint,
-    tokenizer: heads.retrieval || heads.writing ? await openTokenizer(folder, config, language) : undefined,
+    tokenizer:
+      heads.retrieval || heads.writing || instructed
+        ? await openTokenizer(folder, config, { language, instructed })
+        : undefined,
     heads,
+    instructed,
     language,
   };
 }
@@ -82,13 +90,14 @@ async function openLanguageModel(folder: string, json: JsonObject): Promise<Conn
 async function openTokenizer(
   folder: string,
   { qformer_config }: Blip2Config,
-  language: ConnectedLanguageModel | undefined,
+  { language, instructed }: Pick<ModelFiles, 'language' | 'instructed'>,
 ): Promise<Tokenizer | undefined> {
   const own = language ? join(folder, 'qformer_tokenizer') : folder;
-  if (language && !(await isFolder(own))) return undefined;
+  if (language && !instructed && !(await isFolder(own))) return undefined;
   const tokenizer = await readTokenizer(own);
   const withoutRow = tokenizer.special.image === undefined ? 0 : 1; // the queries stand where <image> does
-  checkVocabulary(tokenizer, 'embeddings.word_embeddings.weight', qformer_config.vocab_size + withoutRow);
+  const table = `${instructed ? 'qformer.' : ''}embeddings.word_embeddings.weight`;
+  checkVocabulary(tokenizer, table, qformer_config.vocab_size + withoutRow);
   return tokenizer;
 }
 

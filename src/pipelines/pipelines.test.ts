@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { CheckpointError, ConfigError, DataError, toFloat32, UsageError } from '../core/index.ts';
+import { ConfigError, DataError, toFloat32, UsageError } from '../core/index.ts';
+import { Checkpoint, writeSafetensors } from '../hub/index.ts';
 import type { RawImage } from '../image/index.ts';
 import { Blip2 } from './index.ts';
 
@@ -133,13 +134,47 @@ describe('a model folder that is wrong', () => {
     );
   });
   it('is refused with the tensor', async () => {
-    await expect(broken('e', 'model.safetensors', (t) => t.slice(0, -40))).rejects.toThrow(CheckpointError);
+    await expect(broken('e', 'model.safetensors', (t) => t.slice(0, -40))).rejects.toThrow(
+      /e\/model\.safetensors: tensor \S+: ends at byte \d+ of a \d+-byte file; it is truncated/,
+    );
     await expect(
       broken('f', 'model.safetensors', (t) => t.replace('"query_tokens"', '"query_tokenz"')),
     ).rejects.toThrow('1 missing (query_tokens); 1 unexpected (query_tokenz)');
     await expect(
       broken('g', 'config.json', (t) => t.replace('"num_query_tokens": 4', '"num_query_tokens": 5')),
     ).rejects.toThrow('query_tokens is [1,4,16], not [1,5,16]');
+  });
+  it('is refused with the tensor of another type', async () => {
+    const integers = (t: string) => t.replace('"query_tokens":{"dtype":"F32"', '"query_tokens":{"dtype":"I32"');
+    await expect(broken('h', 'model.safetensors', integers)).rejects.toThrow(
+      /h: the weights are .* 1 mistyped \(query_tokens is int32, not float32\)/,
+    );
+  });
+  it('is refused with the shard that is missing', async () => {
+    const to = join(folder, 'i');
+    await writeRandomModel(to);
+    await rename(join(to, 'model.safetensors'), join(to, 'model-00001-of-00002.safetensors'));
+    const weight_map = { query_tokens: 'model-00001-of-00002.safetensors', temp: 'model-00002-of-00002.safetensors' };
+    await writeFile(join(to, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+    await expect(Blip2.fromPretrained(to)).rejects.toThrow(
+      /index\.json: shard model-00002-of-00002\.safetensors \(1 tensors\) is missing/,
+    );
+  });
+  it('is refused with the tokenizer that belongs to another embedding', async () => {
+    const added = '"added_tokens":[{"id":99,"content":"[NEW]","special":true},';
+    const change = (t: string) => t.replace('"added_tokens":[', added);
+    await expect(broken('j', 'tokenizer.json', change)).rejects.toThrow(
+      /j: this tokenizer has ids up to 99, but embeddings\.word_embeddings\.weight has \d+ rows/,
+    );
+  });
+  it('may hold copies of tied tables', async () => {
+    const to = join(folder, 'k');
+    await writeRandomModel(to, { language: true });
+    const tensors = await (await Checkpoint.open(to)).readAll();
+    const table = tensors['language_model.model.embed_tokens.weight']!;
+    await writeSafetensors(join(to, 'model.safetensors'), { ...tensors, 'language_model.lm_head.weight': table });
+    const model = await Blip2.fromPretrained(to);
+    expect(model.uses).toContain('answer');
   });
   it('is refused with its picture, too', async () => {
     const model = await Blip2.fromPretrained(join(folder, 'stage1'));

@@ -2,8 +2,18 @@ import { captionWriter } from '../blip2/index.ts';
 import { ConfigError } from '../core/index.ts';
 import { type CompiledLanguageModel, compileLanguageModel } from '../generation/index.ts';
 import { Params } from '../nn/index.ts';
+import { quantise } from '../quantise/index.ts';
 import { compile, type Session, type SessionOptions, weightsFrom } from '../runtime/index.ts';
-import { type Graph, logitsGraph, pairsGraph, queriesGraph, textsGraph, visionGraph } from './graphs.ts';
+import {
+  attentionGraph,
+  type Graph,
+  logitsGraph,
+  pairsGraph,
+  queriesGraph,
+  textsGraph,
+  visionGraph,
+} from './graphs.ts';
+import { storedFormat } from './layer-formats.ts';
 import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
 
 interface Released {
@@ -18,7 +28,8 @@ export class Sessions {
 
   constructor(files: ModelFiles, options: SessionOptions) {
     this.files = files;
-    this.#options = options;
+    const rewrite = (outputs: Graph) => quantise(outputs, (weight) => storedFormat(files.checkpoint, weight));
+    this.#options = { ...options, rewrite };
   }
 
   vision(size: { height: number; width: number }): Promise<Session<'last_hidden_state' | 'image_embeds'>> {
@@ -28,6 +39,10 @@ export class Sessions {
 
   queries(): Promise<Session<string>> {
     return this.#session('queries', (p) => queriesGraph(p, this.files));
+  }
+
+  attention(): Promise<Session<'cross_attention'>> {
+    return this.#session('attention', (p) => attentionGraph(p, this.files));
   }
 
   texts(): Promise<Session<'text_embeds' | 'text_embeds_proj'>> {

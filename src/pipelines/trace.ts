@@ -20,16 +20,18 @@ export interface TraceInputs {
 export async function trace(sessions: Sessions, inputs: TraceInputs): Promise<Record<string, Value>> {
   const { image, text } = inputs;
   const { files } = sessions;
+  const prompt = promptOf(sessions, inputs);
   const pixelValues = await readPixels(imagesOf(image), files.processor);
   const vision = await sessions.vision(sizeOf(pixelValues));
   const { last_hidden_state, image_embeds } = await vision.run({ pixel_values: pixelValues });
-  const { queries, image_embeds_proj, language_projection } = await readQueries(sessions, image_embeds);
+  const prompts = new Array<string>(pixelValues.shape[0]!).fill(prompt);
+  const { queries, image_embeds_proj, language_projection } = await readQueries(sessions, image_embeds, prompts);
   return {
     pixel_values: pixelValues,
     'vision.last_hidden_state': last_hidden_state,
     'qformer.last_hidden_state': queries!,
     ...(language_projection && { language_projection }),
-    ...(language_projection && (await traceLogits(sessions, language_projection, inputs))),
+    ...(language_projection && (await traceLogits(sessions, language_projection, prompts))),
     ...(image_embeds_proj && { 'itc.image_embeds': image_embeds_proj }),
     ...(image_embeds_proj &&
       text !== undefined &&
@@ -37,20 +39,24 @@ export async function trace(sessions: Sessions, inputs: TraceInputs): Promise<Re
   };
 }
 
+function promptOf(sessions: Sessions, { text, question }: TraceInputs): string {
+  if (question !== undefined) return questionPrompt(sessions, question);
+  return sessions.files.heads.retrieval ? '' : (text ?? '');
+}
+
 async function traceLogits(
   sessions: Sessions,
-  prompts: Value,
-  { text, question }: TraceInputs,
+  softPrompts: Value,
+  prompts: readonly string[],
 ): Promise<Record<'logits', Value>> {
-  const { tokenizer, modelType, lm } = sessions.language();
-  const raw = sessions.files.heads.retrieval ? '' : (text ?? '');
-  const prompt = question === undefined ? raw : questionPrompt(modelType, question);
-  const [batch, queries] = prompts.shape as [number, number];
-  const encoded = encodePrompts(tokenizer, new Array<string>(batch).fill(prompt));
+  const language = sessions.language();
+  const { lm } = language;
+  const [batch, queries] = softPrompts.shape as [number, number];
+  const encoded = encodePrompts(language, prompts);
   const length = encoded.inputIds.shape[1]!;
   const start = (id: number) => int64s([batch, 1], new Array<number>(batch).fill(id));
   return (await sessions.logits()).run({
-    language_projection: prompts,
+    language_projection: softPrompts,
     input_ids: encoded.inputIds,
     attention_mask: int64s([batch, queries + length], new Array<number>(batch * (queries + length)).fill(1)),
     ...(lm.kind === 'encoder-decoder' && {

@@ -1,1 +1,13 @@
+export { formats, partNames } from './formats.ts';
+export { declare, linearWeights, quantise } from './linear-layers.ts';
+export { type Parts, roundingError } from './pack.ts';
 export { quantisePerChannel } from './per-channel.ts';
+export {
+  type Format,
+  formatOf,
+  isPrecise,
+  type LinearWeight,
+  type Precision,
+  precisions,
+  tolerated,
+} from './policy.ts';

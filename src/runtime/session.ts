@@ -33,6 +33,8 @@ export interface SessionOptions {
   readonly mapped?: boolean;
   /** Spinning threads answer faster, but steal time from anything else that runs; off where sessions share the cores. */
   readonly spinning?: boolean;
+  /** What is done to every graph before it is compiled: see quantise/. */
+  readonly rewrite?: ((outputs: Outputs) => Outputs) | undefined;
 }
 
 /** What stands behind the parameters of a graph; undefined is an error, `input` a parameter fed at every run. */
@@ -136,7 +138,7 @@ export async function compile<O extends string>(
   weights: Weights = () => 'input',
   options: SessionOptions = {},
 ): Promise<Session<O>> {
-  const model = encodeModel(outputs, (name) => located(name, weights(name)));
+  const model = encodeModel(options.rewrite?.(outputs) ?? outputs, (name) => located(name, weights(name)));
   try {
     const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options));
     return new Session<O>(session, model.inputs, model.sites);
@@ -173,6 +175,8 @@ function sessionOptions({
   return {
     executionProviders: [device],
     graphOptimizationLevel: 'all',
+    // A plan for all memory at once would lie beside what the arena has kept from the first run: nearly twice the memory.
+    enableMemPattern: false,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     logSeverityLevel: 4, // errors are thrown; printing them as well would say everything twice
     extra: {

@@ -18,3 +18,14 @@ export function blipCaption(text: string, { prompt = '', maxWords = 50 } = {}): 
 export function blipQuestion(text: string, { maxWords = 50 } = {}): string {
   return firstWords(text.toLowerCase().replace(punctuation, '').replace(/ +$/, ''), maxWords);
 }
+
+/**
+ * The text of word pieces with the gaps closed that BERT's pre-tokenizer leaves around hyphens and apostrophes between
+ * words: `snow - capped`, `men ' s`. transformers' clean-up closes those around apostrophes alone, also after a plural
+ * (`dogs ' bowls`), where one blank stays here.
+ */
+export const closeWordGaps = (text: string): string =>
+  text
+    .replace(/(?<=\w) - (?=\w)/g, '-')
+    .replace(/(?<=s) ' (?!(?:s|t|re|ve|ll|d|m)\b)/g, "' ")
+    .replace(/(?<=\w) ' (?=\w)/g, "'");

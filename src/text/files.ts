@@ -126,14 +126,16 @@ const plainSpecialToken = { single_word: false, lstrip: false, rstrip: false, no
  * Q-Former's BERT vocabulary its [DEC], the token that starts a caption, this way: `withSpecialToken(f, 'bos', '[DEC]')`.
  */
 export function withSpecialToken(files: TokenizerFiles, role: 'bos' | 'eos' | 'pad', content: string): TokenizerFiles {
-  const { tokenizer, config } = files;
-  const known = tokenizer.added_tokens.some((token) => token.content === content);
+  const added = withToken(files, content);
+  return { ...added, config: { ...added.config, [`${role}_token`]: content } };
+}
+
+/** The same without a role: BLIP-2's processors write <image> where the queries stand. */
+export function withToken(files: TokenizerFiles, content: string): TokenizerFiles {
+  const { tokenizer } = files;
+  if (tokenizer.added_tokens.some((token) => token.content === content)) return files;
   const added = { id: vocabularySize(tokenizer), content, ...plainSpecialToken };
-  return {
-    ...files,
-    tokenizer: known ? tokenizer : { ...tokenizer, added_tokens: [...tokenizer.added_tokens, added] },
-    config: { ...config, [`${role}_token`]: content },
-  };
+  return { ...files, tokenizer: { ...tokenizer, added_tokens: [...tokenizer.added_tokens, added] } };
 }
 
 /** One more than the highest id, added tokens included. */

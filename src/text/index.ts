@@ -5,6 +5,7 @@ export {
   type TokenizerFiles,
   type TokenizerJson,
   withSpecialToken,
+  withToken,
 } from './files.ts';
 export * from './processor.ts';
 export * from './prune.ts';

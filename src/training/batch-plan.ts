@@ -7,6 +7,12 @@ export interface PlannedBatch {
   readonly epoch: number;
 }
 
+/** What the plan has to know of a dataset: how many records it has, and how many in a row belong together. */
+export interface PlannedSet {
+  readonly length: number;
+  readonly together?: number | undefined;
+}
+
 /**
  * Which records each step trains on: a function of the sizes, the seed and the step alone, so that a resumed run goes on
  * where it was. Every batch comes from one dataset, whose captions are alike in length and hard to tell apart; an epoch
@@ -14,17 +20,17 @@ export interface PlannedBatch {
  */
 export class BatchPlan {
   readonly stepsPerEpoch: number;
-  readonly #sizes: readonly number[];
+  readonly #sets: readonly PlannedSet[];
   readonly #batchSize: number;
   readonly #seed: number;
   #epoch = -1;
   #batches: PlannedBatch[] = [];
 
-  constructor(sizes: readonly number[], { batchSize, seed }: { batchSize: number; seed: number }) {
-    this.#sizes = sizes;
+  constructor(sets: readonly PlannedSet[], { batchSize, seed }: { batchSize: number; seed: number }) {
+    this.#sets = sets;
     this.#batchSize = batchSize;
     this.#seed = seed;
-    this.stepsPerEpoch = sizes.reduce((sum, size) => sum + Math.floor(size / batchSize), 0);
+    this.stepsPerEpoch = sets.reduce((sum, set) => sum + Math.floor(inUnits(set) / batchSize), 0);
   }
 
   at(step: number): PlannedBatch {
@@ -37,9 +43,12 @@ export class BatchPlan {
   }
 
   #draw(epoch: number): PlannedBatch[] {
-    const batches = this.#sizes.flatMap((size, dataset) => {
-      const order = random(this.#seed, 'order', epoch, dataset).shuffle([...Array(size).keys()]);
-      const count = Math.floor(size / this.#batchSize);
+    const batches = this.#sets.flatMap(({ length, together = 1 }, dataset) => {
+      const units = random(this.#seed, 'order', epoch, dataset).shuffle([
+        ...Array(Math.floor(length / together)).keys(),
+      ]);
+      const order = units.flatMap((unit) => Array.from({ length: together }, (_, i) => unit * together + i));
+      const count = Math.floor(order.length / this.#batchSize);
       return Array.from({ length: count }, (_, i) => ({
         dataset,
         epoch,
@@ -49,3 +58,6 @@ export class BatchPlan {
     return random(this.#seed, 'batches', epoch).shuffle(batches);
   }
 }
+
+/** How many records a set has in whole units. */
+const inUnits = ({ length, together = 1 }: PlannedSet): number => length - (length % together);

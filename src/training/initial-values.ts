@@ -1,5 +1,6 @@
 import { elements, floats, random, type Value } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
+import type { TrainGraph } from './step.ts';
 
 export interface InitialOptions {
   readonly seed: number;
@@ -11,13 +12,19 @@ export interface InitialOptions {
  * Starting values of a model's parameters by name: what `given` has, and for the rest BERT's initialisation (normal,
  * biases 0, norms 1), with PyTorch's for the heads, as in LAVIS. A function of the seed and the name.
  */
-export function initialValues(
+function initialValues(
   declared: ReadonlyMap<string, Tensor>,
   given: ReadonlyMap<string, Value>,
   options: InitialOptions,
 ): Map<string, Value> {
   return new Map([...declared].map(([name, t]) => [name, given.get(name) ?? draw(name, t.shape.map(Number), options)]));
 }
+
+/** The same for a training graph's parameters. Apart, so that nothing holds what was given once it has been copied. */
+export const startFrom =
+  (given: ReadonlyMap<string, Value>, options: InitialOptions) =>
+  ({ declared, trains }: Pick<TrainGraph<string>, 'declared' | 'trains'>): Map<string, Value> =>
+    initialValues(new Map([...declared].filter(([name]) => trains(name))), given, options);
 
 /** ITC's temperature starts here. */
 const temperature = 0.07;

@@ -55,7 +55,7 @@ export async function trainLoop(loop: TrainLoop): Promise<boolean> {
     const rate = meter.tick(result.images);
     if (step % loop.logEvery === 0 || step === maxSteps - 1) {
       const scalars = { ...result.scalars, lr, grad_norm: gradientNorm };
-      folder.log({ step, ...scalars });
+      folder.log({ step, ...scalars }, { images_per_second: rate });
       loop.onProgress?.({ step, maxSteps, scalars, imagesPerSecond: rate, eta: meter.eta(maxSteps - step - 1) });
     }
     if ((step + 1) % loop.saveEvery === 0) await folder.save(step + 1, stateOf(optimiser));

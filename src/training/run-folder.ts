@@ -1,23 +1,22 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { DataError, UsageError, type Value } from '../core/index.ts';
 import { Checkpoint, writeSafetensors, writeText } from '../hub/index.ts';
+import type { Metrics } from '../report/index.ts';
+import { EventFile } from './event-file.ts';
 import type { Recipe } from './recipe.ts';
-
-/** One line of metrics.jsonl. */
-export interface Metrics {
-  readonly step: number;
-  readonly [name: string]: number;
-}
+import { trainingReport } from './report.ts';
 
 /**
  * The folder of a run: `recipe.yaml` as resolved, `metrics.jsonl`, `checkpoints/` (the last few) and, at the end,
- * `model/`. Everything is written under another name first and renamed when whole.
+ * `model/`. Everything is written under another name first and renamed when whole. The metrics are also there to look
+ * at, as `report.html` and under `tensorboard/`. What two runs of a recipe do not share, its speed, is in `timing.jsonl`.
  */
 export class RunFolder {
   readonly path: string;
   readonly #keep: number;
+  #events: EventFile | undefined;
 
   constructor(path: string, { keep }: { keep: number }) {
     this.path = path;
@@ -34,7 +33,7 @@ export class RunFolder {
 
   /** Throws UsageError where the folder holds a run already and this is not its continuation. */
   async begin(recipe: Recipe, { resume }: { resume: boolean }): Promise<void> {
-    const started = existsSync(join(this.path, 'metrics.jsonl'));
+    const started = this.#lines('metrics.jsonl').length > 0;
     if (started && !resume) {
       throw new UsageError(
         `${this.path} holds a run already: add --resume to go on with it, or name another run.output_dir`,
@@ -45,20 +44,25 @@ export class RunFolder {
     if (!started) writeFileSync(join(this.path, 'metrics.jsonl'), '');
   }
 
-  log(metrics: Metrics): void {
-    appendFileSync(join(this.path, 'metrics.jsonl'), `${JSON.stringify(metrics)}\n`);
+  log({ step, ...metrics }: Metrics, timing: { readonly images_per_second: number }): void {
+    const append = (file: string, line: Metrics) => appendFileSync(join(this.path, file), `${JSON.stringify(line)}\n`);
+    append('metrics.jsonl', { step, ...metrics });
+    append('timing.jsonl', { step, ...timing });
+    this.#events ??= new EventFile(join(this.path, 'tensorboard'), step);
+    this.#events.add(step, { ...metrics, ...timing });
   }
 
-  /** Saves all that a resumed run needs, and forgets the oldest checkpoints. */
+  /** Saves all that a resumed run needs, forgets the oldest checkpoints, and brings the report up to date. */
   async save(step: number, state: Record<string, Value>): Promise<void> {
     await writeSafetensors(join(this.#checkpoints, name(step)), state, { step: `${step}` });
     for (const old of this.#steps().slice(0, -this.#keep)) rmSync(join(this.#checkpoints, name(old)));
+    await this.#report();
   }
 
   /** The newest checkpoint, if there is one; metrics of later steps are taken back, because they are computed again. */
   async latest(): Promise<{ step: number; state: Record<string, Value> } | undefined> {
     const step = this.#steps().at(-1);
-    await this.#forgetMetricsAfter(step ?? -1);
+    for (const file of ['metrics.jsonl', 'timing.jsonl']) await this.#forgetAfter(file, step ?? -1);
     if (step === undefined) return undefined;
     const checkpoint = await Checkpoint.open(join(this.#checkpoints, name(step)));
     if (checkpoint.metadata.step !== `${step}`) {
@@ -69,20 +73,47 @@ export class RunFolder {
     return { step, state: await checkpoint.readAll() };
   }
 
+  /** What was logged under a name, in the order of steps. */
+  logged(name: string): number[] {
+    return this.#lines('metrics.jsonl').flatMap((line) => JSON.parse(line)[name] ?? []);
+  }
+
+  /** Keeps the parameters of the lowest held-out loss, in place of those before. */
+  async saveBest(step: number, parameters: Record<string, Value>): Promise<void> {
+    await writeSafetensors(join(this.#checkpoints, 'best.safetensors'), parameters, { step: `${step}` });
+  }
+
+  async best(): Promise<Record<string, Value>> {
+    return (await Checkpoint.open(join(this.#checkpoints, 'best.safetensors'))).readAll();
+  }
+
   #steps(): number[] {
     if (!existsSync(this.#checkpoints)) return [];
     const steps = readdirSync(this.#checkpoints).flatMap((file) => /^step-(\d+)\.safetensors$/.exec(file)?.[1] ?? []);
     return steps.map(Number).sort((a, b) => a - b);
   }
 
-  async #forgetMetricsAfter(step: number): Promise<void> {
-    const file = join(this.path, 'metrics.jsonl');
-    if (!existsSync(file)) return;
-    // A line that a kill cut in half is not JSON; it belongs to a later step than any checkpoint.
-    const kept = readFileSync(file, 'utf8')
+  async #report(): Promise<void> {
+    const report = trainingReport({
+      title: basename(resolve(this.path)),
+      recipe: readFileSync(join(this.path, 'recipe.yaml'), 'utf8'),
+      metrics: ['metrics.jsonl', 'timing.jsonl'].flatMap((file) => this.#lines(file)).map((line) => JSON.parse(line)),
+    });
+    await writeText(join(this.path, 'report.html'), report);
+  }
+
+  async #forgetAfter(file: string, step: number): Promise<void> {
+    const kept = this.#lines(file).filter((line) => JSON.parse(line).step < step);
+    await writeText(join(this.path, file), kept.map((line) => `${line}\n`).join(''));
+  }
+
+  /** The whole lines of a file, if there is one: one that a kill cut in half is later than any checkpoint. */
+  #lines(file: string): string[] {
+    const path = join(this.path, file);
+    if (!existsSync(path)) return [];
+    return readFileSync(path, 'utf8')
       .split('\n')
-      .filter((line) => line.endsWith('}') && JSON.parse(line).step < step);
-    await writeText(file, kept.map((line) => `${line}\n`).join(''));
+      .filter((line) => line.endsWith('}'));
   }
 }
 

@@ -5,6 +5,8 @@ import { Optimiser, type OptimiserOptions } from './optimiser.ts';
 
 export interface TrainStepOptions extends OptimiserOptions {
   readonly session?: SessionOptions;
+  /** Keep only the ends of layers for the backward pass: see `differentiate`. */
+  readonly recompute?: boolean;
 }
 
 /** A graph to train: a loss to fall, other outputs to report, and what may move. */
@@ -25,12 +27,14 @@ export class TrainStep<O extends string> {
   readonly #fetches: Record<string, Value | null>;
   readonly #outputs: readonly (O | 'loss')[];
   readonly #frozen: Weights;
+  readonly #recompute: boolean;
 
   private constructor(
     session: Session<string>,
     optimiser: Optimiser,
-    { outputs, frozen }: { outputs: readonly (O | 'loss')[]; frozen: Weights },
+    { outputs, frozen, recompute }: { outputs: readonly (O | 'loss')[]; frozen: Weights; recompute: boolean },
   ) {
+    this.#recompute = recompute;
     this.optimiser = optimiser;
     this.#session = session;
     this.#outputs = outputs;
@@ -48,7 +52,7 @@ export class TrainStep<O extends string> {
   static async create<O extends string>(
     graph: TrainGraph<O>,
     weights: { initial: ReadonlyMap<string, Value>; frozen?: Weights },
-    { session: sessionOptions, ...options }: TrainStepOptions = {},
+    { session: sessionOptions, recompute = false, ...options }: TrainStepOptions = {},
   ): Promise<TrainStep<O>> {
     const trained = [...graph.declared].filter(([name]) => graph.trains(name));
     const parameters = new Map(trained.map(([name, t]) => [name, startingValue(name, t, weights.initial)]));
@@ -57,19 +61,25 @@ export class TrainStep<O extends string> {
       new Map([...weights.initial].filter(([name]) => !parameters.has(name))),
     );
     const bind: Weights = (name) => (parameters.has(name) ? 'input' : frozen(name));
-    const session = await compileWithGradients(graph, [...parameters.keys()], { bind, options: sessionOptions });
+    const session = await compileWithGradients(graph, [...parameters.keys()], {
+      bind,
+      recompute,
+      options: sessionOptions,
+    });
     const outputs = Object.keys(graph.outputs) as (O | 'loss')[];
-    return new TrainStep<O>(session, new Optimiser(parameters, options), { outputs, frozen });
+    return new TrainStep<O>(session, new Optimiser(parameters, options), { outputs, frozen, recompute });
   }
 
   /** The same parameters, gradients and optimiser under another graph: for batches of another shape. */
   async sibling<P extends string>(graph: TrainGraph<P>, options: SessionOptions = {}): Promise<TrainStep<P>> {
     const { parameters } = this.optimiser;
     const bind: Weights = (name) => (name in parameters ? 'input' : this.#frozen(name));
-    const session = await compileWithGradients(graph, Object.keys(parameters), { bind, options });
+    const recompute = this.#recompute;
+    const session = await compileWithGradients(graph, Object.keys(parameters), { bind, recompute, options });
     return new TrainStep<P>(session, this.optimiser, {
       outputs: Object.keys(graph.outputs) as (P | 'loss')[],
       frozen: this.#frozen,
+      recompute,
     });
   }
 
@@ -96,10 +106,10 @@ export class TrainStep<O extends string> {
 function compileWithGradients<O extends string>(
   { outputs, declared }: TrainGraph<O>,
   trained: readonly string[],
-  { bind, options }: { bind: Weights; options: SessionOptions | undefined },
+  { bind, recompute, options }: { bind: Weights; recompute: boolean; options: SessionOptions | undefined },
 ): Promise<Session<string>> {
   const wrt = trained.map((name) => declared.get(name)!);
-  const gradients = differentiate(outputs.loss, wrt);
+  const gradients = differentiate(outputs.loss, wrt, { recompute });
   const all: Record<string, Tensor> = { ...outputs };
   trained.forEach((name, i) => {
     all[gradientName(name)] = gradients[i]!;

@@ -43,6 +43,7 @@ export class StepsByLength<O extends string> {
         beta2: run.beta2,
         clipNorm: run.clip_norm,
         lrScale: lrScale(run.lr_scales),
+        recompute: run.use_grad_checkpoint,
       },
     );
     const steps = new StepsByLength(run, graphOf, train);

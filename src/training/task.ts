@@ -1,5 +1,7 @@
+import type { z } from 'zod';
 import type { Progress, StepResult } from './loop.ts';
 import type { Optimiser } from './optimiser.ts';
+import type { Recipe } from './recipe.ts';
 
 export interface TrainOptions {
   /** Go on from the newest checkpoint of the run's folder. */
@@ -14,10 +16,27 @@ export interface TrainOptions {
 
 /** What a task makes of a recipe: the steps and the model at the end. */
 export interface Task {
-  readonly data: { readonly stepsPerEpoch: number; close(): void };
+  readonly stepsPerEpoch: number;
   readonly optimiser: Optimiser;
   /** Fills the optimiser's gradients for a step. */
   gradients(step: number): Promise<StepResult>;
+  /** Losses on the recipe's held-out data, by name, where it has any. */
+  evaluate?(): Promise<Readonly<Record<string, number>>>;
+  /** Ends the threads that read pictures. */
+  close(): Promise<void>;
   /** Writes what was trained, with its frozen parts, as a model folder. */
   write(folder: string): Promise<void>;
 }
+
+/** A kind of training: what its recipes say, and what opens them. One file in tasks/ and one line there add another. */
+export interface TaskType<Schema extends z.ZodType<Recipe> = z.ZodType<Recipe>> {
+  readonly recipe: Schema;
+  /** Reads the data and the models, and compiles. Throws UsageError, ConfigError, CheckpointError and DataError. */
+  open(recipe: z.output<Schema>, options: TrainOptions): Promise<Task>;
+}
+
+/** A task from its recipe's schema and what opens it. */
+export const defineTask = <Schema extends z.ZodType<Recipe>>(
+  recipe: Schema,
+  open: (recipe: z.output<Schema>, options: TrainOptions) => Promise<Task>,
+): TaskType<Schema> => ({ recipe, open });

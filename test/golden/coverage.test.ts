@@ -7,7 +7,7 @@ import { goldenDir } from './fixtures.ts';
 /** Where the golden tests of this folder read. */
 const read = [
   'checkpoints/',
-  'generation/logits_processors.safetensors',
+  'generation/',
   'images/',
   'metrics/',
   'outputs/',

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { DataError, type Value } from '../../core/index.ts';
 import type { Blip2, CaptionOptions } from '../../pipelines/index.ts';
-import { CaptionFile, type CaptionRecord } from '../caption-file.ts';
 import { expandImages, imageInput } from '../images.ts';
 import { interruption } from '../interrupt.ts';
 import {
@@ -14,6 +13,7 @@ import {
   writingOptions,
 } from '../options.ts';
 import { note, printRecord, withProgress } from '../output.ts';
+import { type CaptionRecord, captionRecord, RecordFile } from '../record-file.ts';
 import { stackRows } from '../stack-rows.ts';
 
 interface Options extends ModelOptions, WritingFlags {
@@ -34,7 +34,7 @@ export const caption = withJson(withWriting(withModel(new Command('caption'))))
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (paths: string[], options: Options) => {
     const images = await expandImages(paths);
-    const file = options.out === undefined ? undefined : await CaptionFile.open(options.out);
+    const file = options.out === undefined ? undefined : await RecordFile.open(options.out, captionRecord);
     const left = images.filter((image) => !file?.has(image));
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>

@@ -44,10 +44,13 @@ it('prints one object, and leaves it and what was written in a folder', async ()
   const out = join(folder, 'out');
   const metrics = JSON.parse(await printed(recipe, `run.output_dir=${out}`, '--json'));
   expect(metrics).toMatchObject({ style: { images: 6, texts: 6, itc: { txt_r10: 100 } } });
-  expect((await readdir(out)).sort()).toEqual(['metrics.json', 'predictions.jsonl']);
+  expect((await readdir(out)).sort()).toEqual(['metrics.json', 'predictions.jsonl', 'report.html']);
   expect(JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))).toEqual(metrics);
   const predictions = (await readFile(join(out, 'predictions.jsonl'), 'utf8')).trim().split('\n');
   expect(predictions.map((line) => JSON.parse(line).references)).toContainEqual(['a red cat']);
+  const report = await readFile(join(out, 'report.html'), 'utf8');
+  expect(report.match(/<article/g)).toHaveLength(6);
+  expect(report).toContain('<dd>a red cat</dd>');
 });
 
 it('prints a line for every group of figures', async () => {

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { evaluateModel, evaluationRecipe, type Metrics, type Prediction } from '../../evaluation/index.ts';
+import {
+  type Evaluation,
+  evaluateModel,
+  evaluationRecipe,
+  type Metrics,
+  metricGroups,
+} from '../../evaluation/index.ts';
 import { writeJson, writeText } from '../../hub/index.ts';
 import { readRecipeFile } from '../../training/index.ts';
 import { interruption } from '../interrupt.ts';
@@ -16,34 +22,26 @@ export const evaluate = withJson(new Command('evaluate'))
     const recipe = await readRecipeFile(evaluationRecipe, file, overrides);
     const progress = partProgress();
     const evaluation = evaluateModel(recipe, { signal: interruption, onProgress: progress.show });
-    const { metrics, predictions } = await evaluation.finally(progress.stop);
-    if (recipe.run.output_dir !== undefined) await save(recipe.run.output_dir, { metrics, predictions });
-    printRecord(metrics, options.json, table);
+    const result = await evaluation.finally(progress.stop);
+    if (recipe.run.output_dir !== undefined) await save(recipe.run.output_dir, result);
+    if (options.json) process.stderr.write(`${table(result.metrics)}\n`); // for whoever watches
+    printRecord(result.metrics, options.json, table);
   });
 
-async function save(
-  folder: string,
-  { metrics, predictions }: { metrics: Metrics; predictions: readonly Prediction[] },
-): Promise<void> {
+async function save(folder: string, { metrics, predictions, submission, page }: Evaluation): Promise<void> {
   await writeJson(join(folder, 'metrics.json'), metrics);
   const lines = predictions.map((prediction) => `${JSON.stringify(prediction)}\n`);
   await writeText(join(folder, 'predictions.jsonl'), lines.join(''));
+  if (submission) await writeJson(join(folder, 'submission.json'), submission);
+  if (page !== undefined) await writeText(join(folder, 'report.html'), page);
 }
 
 /** One line for every group of figures, under its names. */
 function table(metrics: Metrics): string {
-  const groups = [...groupsOf(metrics, [])];
+  const groups = [...metricGroups(metrics)].map(({ path, figures }) => ({ name: path.join(' '), figures }));
   const width = Math.max(...groups.map(({ name }) => name.length));
-  return groups.map(({ name, figures }) => `${name.padEnd(width)}  ${figures}`).join('\n');
+  return groups.map(({ name, figures }) => `${name.padEnd(width)}  ${figures.map(shown).join('  ')}`).join('\n');
 }
 
-function* groupsOf(metrics: Metrics, path: readonly string[]): Generator<{ name: string; figures: string }> {
-  const figures = Object.entries(metrics).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
-  if (figures.length > 0) {
-    const shown = figures.map(([name, figure]) => `${name} ${Number.isInteger(figure) ? figure : figure.toFixed(1)}`);
-    yield { name: path.join(' '), figures: shown.join('  ') };
-  }
-  for (const [name, group] of Object.entries(metrics)) {
-    if (typeof group !== 'number') yield* groupsOf(group, [...path, name]);
-  }
-}
+const shown = ([name, figure]: readonly [string, number]): string =>
+  `${name} ${Number.isInteger(figure) ? figure : figure.toFixed(1)}`;

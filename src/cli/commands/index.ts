@@ -1,13 +1,17 @@
 import type { Command } from 'commander';
 import { ask } from './ask.ts';
+import { bootstrap } from './bootstrap.ts';
 import { caption } from './caption.ts';
+import { chat } from './chat.ts';
 import { embed } from './embed.ts';
 import { evaluate } from './evaluate.ts';
 import { exportCommand } from './export.ts';
+import { imageIndex } from './image-index.ts';
 import { list } from './list.ts';
 import { match } from './match.ts';
 import { pull } from './pull.ts';
 import { rm } from './rm.ts';
+import { search } from './search.ts';
 import { show } from './show.ts';
 import { trace } from './trace.ts';
 import { train } from './train.ts';
@@ -16,10 +20,14 @@ import { train } from './train.ts';
 export const commands: readonly Command[] = [
   caption,
   ask,
+  chat,
   match,
   embed,
+  imageIndex,
+  search,
   train,
   evaluate,
+  bootstrap,
   trace,
   list,
   show,

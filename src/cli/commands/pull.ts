@@ -1,14 +1,22 @@
 import { Command } from 'commander';
 import { resolveModel } from '../../hub/index.ts';
+import { folderAt, type PrecisionChoice } from '../../pipelines/index.ts';
 import { downloadProgress } from '../download-progress.ts';
 import { interruption } from '../interrupt.ts';
-import { withJson } from '../options.ts';
-import { printRecord } from '../output.ts';
+import { withJson, withPrecision } from '../options.ts';
+import { note, printRecord } from '../output.ts';
 
-export const pull = withJson(new Command('pull'))
-  .description('fetch a model into the Hugging Face cache')
+interface Options {
+  readonly json?: boolean;
+  readonly precision?: PrecisionChoice;
+}
+
+export const pull = withJson(withPrecision(new Command('pull')))
+  .description('fetch a model into the Hugging Face cache, and quantise it if asked')
   .argument('<model>', 'owner/name, or owner/name@revision')
-  .action(async (model: string, options: { json?: boolean }) => {
-    const folder = await resolveModel(model, { signal: interruption, onProgress: downloadProgress() });
-    printRecord({ model, folder }, options.json, () => folder);
+  .action(async (model: string, { json, precision }: Options) => {
+    const fetched = await resolveModel(model, { signal: interruption, onProgress: downloadProgress() });
+    if (precision) note(`${model}: making it ready at the precision ${precision}`);
+    const folder = await folderAt(fetched, { precision });
+    printRecord({ model, folder }, json, () => folder);
   });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { datasetConfig } from '../../data/index.ts';
+import { datasetConfig, type ImageSource, questionDatasetConfig } from '../../data/index.ts';
 import type { Subject } from './subject.ts';
 
 /** Figures by name, grouped as they belong together. */
@@ -10,12 +10,19 @@ export interface Metrics {
 /** What was said of one picture. */
 export interface Prediction {
   readonly image: string;
-  /** What it should have said: any of these. */
+  readonly question?: string;
+  /** What should have been said: any of these. */
   readonly references: readonly string[];
   /** By the model, if it writes. */
   readonly caption?: string;
+  /** The text that the model finds first. */
+  readonly retrieved?: string;
+  /** By the model, to the question. */
+  readonly answer?: string;
   /** The caption of the nearest training picture, where there are training pictures to compare with. */
   readonly nearest?: string;
+  /** How good that is, by the names of the metrics. */
+  readonly scores?: Readonly<Record<string, number>>;
 }
 
 /** The predictions of pictures by several writers, each of which may be missing. */
@@ -41,7 +48,15 @@ export const predictionsOf = (
 export interface Report {
   readonly metrics: Metrics;
   readonly predictions: readonly Prediction[];
+  /** The picture of each prediction. */
+  readonly images: readonly ImageSource[];
+  /** The predictions as the benchmark's makers take them, where there is such a format: rows of a JSON list. */
+  readonly submission?: readonly object[];
 }
+
+/** A number where a submission takes one; other names stay texts. */
+export const submittedId = (id: string): number | string =>
+  /^\d+$/.test(id) && Number.isSafeInteger(Number(id)) ? Number(id) : id;
 
 /** A set of pictures and what is measured on them. */
 export interface Benchmark<Recipe extends z.ZodType = z.ZodType> {
@@ -56,26 +71,57 @@ export const defineBenchmark = <Recipe extends z.ZodType>(
   evaluate: (subject: Subject, recipe: z.output<Recipe>) => Promise<Report>,
 ): Benchmark<Recipe> => ({ recipe, evaluate: (subject, given) => evaluate(subject, recipe.parse(given)) });
 
-const data = z.strictObject({
-  /** A set of cut-outs: a folder with `data.jsonl`. */
-  path: z.string(),
-  /** Training pictures: where there are any, the caption of the nearest is scored beside the model's. */
-  train: z.array(datasetConfig).default([]),
+const commonData = z.strictObject({
   /** Where image features are kept between runs. */
   feature_cache: z.string().default('.cache/features'),
 });
+
+/** What benchmarks on a set of cut-outs read. */
+export const cutoutData = commonData.extend({
+  /** A folder with `data.jsonl`. */
+  path: z.string(),
+  /** Training pictures: where there are any, the caption of the nearest is scored beside the model's. */
+  train: z.array(datasetConfig).default([]),
+});
+
+/** What benchmarks on any dataset with captions read. */
+export const captionData = commonData.extend({ test: datasetConfig });
+
+/** What benchmarks on any dataset with questions read. */
+export const questionData = commonData.extend({ test: questionDatasetConfig });
 
 export const commonRun = z.strictObject({
   /** Only so many pictures of every set, evenly spread over it; absent: all. */
   limit: z.int().positive().optional(),
   batch_size_eval: z.int().positive().default(64),
   threads: z.int().positive().optional(),
-  /** Where `metrics.json` and `predictions.jsonl` go; absent: nowhere. */
+  /** Where `metrics.json`, `predictions.jsonl`, `submission.json` and `report.html` go; absent: nowhere. */
   output_dir: z.string().optional(),
+  /** So many pictures are in the report, the worst. */
+  report_pictures: z.int().nonnegative().default(24),
 });
 
-/** The schema of a benchmark's recipes; `run` is `commonRun` with the benchmark's own options. */
-export const recipeOf = <Name extends string, Run extends z.ZodType>(benchmark: Name, run: Run) =>
+/** How text is written, in LAVIS's words; lengths are of new tokens. */
+export const writingRun = commonRun.extend({
+  num_beams: z.int().positive().default(5),
+  max_len: z.int().positive().default(30),
+  min_len: z.int().nonnegative().default(1),
+  length_penalty: z.number().default(1),
+});
+
+/** The options of `writingRun` by their names in the library. */
+export const writingOptions = (run: z.output<typeof writingRun>) => ({
+  numBeams: run.num_beams,
+  maxNewTokens: run.max_len,
+  minNewTokens: run.min_len,
+  lengthPenalty: run.length_penalty,
+});
+
+/** The schema of a benchmark's recipes: `run` is `commonRun` with the benchmark's own options. */
+export const recipeOf = <Name extends string, Data extends z.ZodType, Run extends z.ZodType>(
+  benchmark: Name,
+  { data, run }: { data: Data; run: Run },
+) =>
   z.strictObject({
     task: z.literal('evaluate'),
     benchmark: z.literal(benchmark),

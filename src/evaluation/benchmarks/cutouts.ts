@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
-import { commonRun, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
-import { scoreWritten } from './captions.ts';
+import { commonRun, cutoutData, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
-import { evaluateRetrieval } from './retrieval.ts';
+import { evaluateRetrieval } from './recall.ts';
+import { scoreWritten } from './score-written.ts';
 import type { Subject } from './subject.ts';
 
 /** What of a set of cut-outs is held out, by what is new in it. */
@@ -27,14 +27,14 @@ function isStamp({ source }: CutoutRow): boolean {
  * after ITM has read the best, and the captions that the model writes.
  */
 export const cutouts = defineBenchmark(
-  recipeOf(
-    'cutouts',
-    commonRun.extend({
+  recipeOf('cutouts', {
+    data: cutoutData,
+    run: commonRun.extend({
       subsets: z.array(z.enum(Object.keys(subsets))).default(Object.keys(subsets)),
       /** How many candidates of each query ITM reads; 0: none. */
       k_test: z.int().nonnegative().default(10),
     }),
-  ),
+  }),
   async (subject, { data, run }) => {
     const rows = await readCutouts(data.path);
     const neighbour = await NearestNeighbour.among(subject, data.train);
@@ -52,6 +52,7 @@ export const cutouts = defineBenchmark(
     return {
       metrics: Object.fromEntries(reports.map(([name, { metrics }]) => [name, metrics])),
       predictions: reports.flatMap(([, { predictions }]) => predictions),
+      images: reports.flatMap(([, { images }]) => images),
     };
   },
 );
@@ -83,7 +84,8 @@ async function evaluateSubset(
     metrics: {
       images: records.length,
       texts: texts.length,
-      ...(subject.matches && (await evaluateRetrieval(subject, pictures, { references, texts, k, part: name }))),
+      ...(subject.matches &&
+        (await evaluateRetrieval(subject, pictures, { references, texts, k, part: name })).recalls),
       ...(captions && { captions: scoreWritten(captions, references) }),
       ...(nearest && { nearest_neighbour: scoreWritten(nearest, references) }),
     },
@@ -91,5 +93,6 @@ async function evaluateSubset(
       records.map(({ image }) => nameOf(image)),
       { references, captions, nearest },
     ),
+    images: records.map(({ image }) => image),
   };
 }

@@ -1,112 +1,38 @@
-import { floats, type Value } from '../../core/index.ts';
-import type { Pair } from '../../pipelines/index.ts';
-import { ranksOf, recallAtK } from '../metrics/index.ts';
-import type { Metrics } from './benchmark.ts';
-import type { Pictures, Subject } from './subject.ts';
+import { z } from 'zod';
+import { UsageError } from '../../core/index.ts';
+import { groupByImage, nameOf, openDataset } from '../../data/index.ts';
+import { captionData, commonRun, defineBenchmark, evenly, recipeOf } from './benchmark.ts';
+import { evaluateRetrieval } from './recall.ts';
 
-export interface RetrievalOptions {
-  /** The captions of every picture. */
-  readonly references: readonly (readonly string[])[];
-  /** What is searched: all different captions. */
-  readonly texts: readonly string[];
-  /** How many candidates of each query ITM reads; 0: none. */
-  readonly k: number;
-  readonly part: string;
-}
-
-/** Pictures and texts searched by each other: by ITC alone, and with the best read again by ITM, with and without ITC. */
-export async function evaluateRetrieval(
-  subject: Subject,
-  pictures: Pictures,
-  { references, texts, k, part }: RetrievalOptions,
-): Promise<Metrics> {
-  const itc = await subject.cosines(pictures, texts, part);
-  const captions = references.map((each) => new Set(each));
-  const scores = { itc, isPair: (image: number, text: number) => captions[image]!.has(texts[text]!) };
-  if (k === 0) return { itc: recallByCosine(scores) };
-  const candidates = bestByCosine(itc, k);
-  const { pairs } = candidates;
-  const itm = await subject.matchPairs(pictures, texts, { pairs, part });
-  const sum = pairs.map(({ image, text }, i) => itm[i]! + itc.data[image * texts.length + text]!);
-  return {
-    itc: recallByCosine(scores),
-    itm: recallOfRanked(scores, candidates, itm),
-    itc_itm: recallOfRanked(scores, candidates, sum),
-  };
-}
-
-/** Scores of images with texts, where a text may belong to several images. */
-export interface Scores {
-  /** ITC: the cosine of every image with every text, [I, T]. */
-  readonly itc: Value<'float32'>;
-  /** Whether a text is one of an image's captions. */
-  readonly isPair: (image: number, text: number) => boolean;
-}
-
-/** Recall in percent by LAVIS's names: of texts by an image (`txt_r1`), and of images by a text (`img_r1`). */
-export function recallByCosine({ itc, isPair }: Scores): Metrics {
-  return named(
-    ranksOf(itc, isPair),
-    ranksOf(transpose(itc), (text, image) => isPair(image, text)),
-  );
-}
-
-/** The two-step search of the paper (§4.4): what ITM reads of both directions' `k` best by cosine. */
-export interface Candidates {
-  /** [I, T] and [T, I]: whether a candidate is among its query's best. */
-  readonly ofImage: readonly ReadonlySet<number>[];
-  readonly ofText: readonly ReadonlySet<number>[];
-  /** All of them as pairs, those of one image after each other. */
-  readonly pairs: readonly Pair[];
-}
-
-export function bestByCosine(itc: Value<'float32'>, k: number): Candidates {
-  const texts = itc.shape[1]!;
-  const ofImage = best(itc, k);
-  const ofText = best(transpose(itc), k);
-  const all = Array.from(itc.data, (_, i) => ({ image: Math.floor(i / texts), text: i % texts }));
-  const pairs = all.filter(({ image, text }) => ofImage[image]!.has(text) || ofText[text]!.has(image));
-  return { ofImage, ofText, pairs };
-}
-
-/** Recall after the candidates have been ranked anew, by a score of each pair in their order; the rest stays behind. */
-export function recallOfRanked({ itc, isPair }: Scores, candidates: Candidates, score: readonly number[]): Metrics {
-  const { ofImage, ofText, pairs } = candidates;
-  const ranked = (among: (pair: Pair) => boolean): Value<'float32'> => {
-    const data = new Float32Array(itc.data.length).fill(-Infinity);
-    for (const [i, pair] of pairs.entries()) {
-      if (among(pair)) data[pair.image * itc.shape[1]! + pair.text] = score[i]!;
-    }
-    return floats(itc.shape, data);
-  };
-  const toTexts = ranked(({ image, text }) => ofImage[image]!.has(text));
-  const toImages = ranked(({ image, text }) => ofText[text]!.has(image));
-  return named(
-    ranksOf(toTexts, isPair),
-    ranksOf(transpose(toImages), (text, image) => isPair(image, text)),
-  );
-}
-
-/** The `k` best candidates of every row. */
-function best({ shape, data }: Value<'float32'>, k: number): ReadonlySet<number>[] {
-  const [queries, candidates] = shape as [number, number];
-  return Array.from({ length: queries }, (_, query) => {
-    const row = data.subarray(query * candidates, (query + 1) * candidates);
-    return new Set([...row.keys()].sort((a, b) => row[b]! - row[a]!).slice(0, k));
-  });
-}
-
-function transpose({ shape, data }: Value<'float32'>): Value<'float32'> {
-  const [rows, columns] = shape as [number, number];
-  return floats(
-    [columns, rows],
-    data.map((_, i) => data[(i % rows) * columns + Math.floor(i / rows)]!),
-  );
-}
-
-function named(textRanks: readonly number[], imageRanks: readonly number[]): Metrics {
-  const entries = Object.entries({ txt: textRanks, img: imageRanks }).flatMap(([found, ranks]) =>
-    Object.entries(recallAtK(ranks)).map(([k, recall]) => [`${found}_r${k}`, recall] as const),
-  );
-  return Object.fromEntries(entries);
-}
+/**
+ * Retrieval in any dataset, pictures by captions and captions by pictures, of which each may have several: by ITC alone
+ * (`itc`), and with the best `k_test` ranked anew by ITM (`itm`) or by the sum of both (`itc_itm`, as LAVIS ranks).
+ */
+export const retrieval = defineBenchmark(
+  recipeOf('retrieval', {
+    data: captionData,
+    run: commonRun.extend({
+      /** How many candidates of each query ITM reads; 0: none. The paper: 128 (§4.4). */
+      k_test: z.int().nonnegative().default(128),
+    }),
+  }),
+  async (subject, { model, data, run }) => {
+    if (!subject.matches) throw new UsageError(`${model}: expected a model that compares images with texts`);
+    const records = evenly(groupByImage(await openDataset(data.test)), run.limit);
+    const pictures = await subject.pictures(records, 'retrieval');
+    const references = records.map(({ captions }) => captions);
+    const texts = [...new Set(references.flat())];
+    const options = { references, texts, k: run.k_test, part: 'retrieval' };
+    const { recalls, found } = await evaluateRetrieval(subject, pictures, options);
+    return {
+      metrics: { images: records.length, texts: texts.length, ...recalls },
+      predictions: records.map(({ image, captions }, i) => ({
+        image: nameOf(image),
+        references: captions,
+        retrieved: found[i]!.text,
+        scores: { reciprocal_rank: found[i]!.reciprocalRank },
+      })),
+      images: records.map(({ image }) => image),
+    };
+  },
+);

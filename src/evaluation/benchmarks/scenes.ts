@@ -7,34 +7,39 @@ import {
   swapCaption,
 } from '../../data/index.ts';
 import { pairedBootstrap } from '../metrics/index.ts';
-import { commonRun, defineBenchmark, evenly, type Metrics, predictionsOf, recipeOf } from './benchmark.ts';
-import { scoreWritten, share } from './captions.ts';
+import { commonRun, cutoutData, defineBenchmark, evenly, type Metrics, predictionsOf, recipeOf } from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
+import { scoreWritten, share } from './score-written.ts';
 import type { Pictures, Subject } from './subject.ts';
 
 /**
  * The 1,000 scored scenes: whether captions name every object and state a relation that holds, and whether the model can
  * tell a true caption from the same with two objects exchanged.
  */
-export const scenes = defineBenchmark(recipeOf('scenes', commonRun), async (subject, { data, run }) => {
-  const scored = evenly(scoredScenes(await readCutouts(data.path)), run.limit);
-  const neighbour = await NearestNeighbour.among(subject, data.train);
-  const pictures = await subject.pictures(scored.map(recordOf(data.path)), 'scenes');
-  const captions = await subject.captions(pictures, 'scenes');
-  const nearest = neighbour?.captions(pictures);
-  return {
-    metrics: {
-      scenes: scored.length,
-      ...(captions && { captions: scoreSceneCaptions(scored, captions) }),
-      ...(nearest && { nearest_neighbour: scoreSceneCaptions(scored, nearest) }),
-      ...(subject.matches && { swapped: await compareSwapped(subject, scored, pictures) }),
-    },
-    predictions: predictionsOf(
-      scored.map((_, i) => `scored scene ${i}`),
-      { references: scored.map((scene) => scene.captions), captions, nearest },
-    ),
-  };
-});
+export const scenes = defineBenchmark(
+  recipeOf('scenes', { data: cutoutData, run: commonRun }),
+  async (subject, { data, run }) => {
+    const scored = evenly(scoredScenes(await readCutouts(data.path)), run.limit);
+    const neighbour = await NearestNeighbour.among(subject, data.train);
+    const records = scored.map(recordOf(data.path));
+    const pictures = await subject.pictures(records, 'scenes');
+    const captions = await subject.captions(pictures, 'scenes');
+    const nearest = neighbour?.captions(pictures);
+    return {
+      metrics: {
+        scenes: scored.length,
+        ...(captions && { captions: scoreSceneCaptions(scored, captions) }),
+        ...(nearest && { nearest_neighbour: scoreSceneCaptions(scored, nearest) }),
+        ...(subject.matches && { swapped: await compareSwapped(subject, scored, pictures) }),
+      },
+      predictions: predictionsOf(
+        scored.map((_, i) => `scored scene ${i}`),
+        { references: scored.map((scene) => scene.captions), captions, nearest },
+      ),
+      images: records.map(({ image }) => image),
+    };
+  },
+);
 
 const recordOf =
   (folder: string) =>

@@ -1,7 +1,15 @@
 import { join } from 'node:path';
 import { floats, toFloat32, type Value } from '../../core/index.ts';
-import { cacheFeatures, FeatureCache, type ImageTextRecord } from '../../data/index.ts';
-import { type Blip2, bestQueryCosines, firstTokens, type Pair } from '../../pipelines/index.ts';
+import { cacheFeatures, FeatureCache, type ImageRecord } from '../../data/index.ts';
+import {
+  type Blip2,
+  bestQueryCosines,
+  type CaptionOptions,
+  firstTokens,
+  type Pair,
+  type WritingOptions,
+  type Written,
+} from '../../pipelines/index.ts';
 import { blipCaption } from '../../text/index.ts';
 
 /** How far a part of an evaluation is. */
@@ -44,7 +52,7 @@ export class Subject {
   }
 
   /** Encodes pictures that no run has encoded before. Throws DataError naming one that cannot be used. */
-  async pictures(records: readonly ImageTextRecord[], part: string): Promise<Pictures> {
+  async pictures(records: readonly ImageRecord[], part: string): Promise<Pictures> {
     const { onProgress, signal, batchSize } = this.#options;
     const list = { length: records.length, record: (i: number) => records[i]! };
     const keys = await cacheFeatures(list, this.#cache, {
@@ -57,13 +65,66 @@ export class Subject {
     return keys.map((key) => key!); // none is left out without `onSkip`
   }
 
-  /** One greedy caption for each picture; undefined of a model that does not write. */
-  async captions(pictures: Pictures, part: string): Promise<string[] | undefined> {
+  /** Whether it answers questions. */
+  get answersQuestions(): boolean {
+    return this.#model.uses.includes('answer');
+  }
+
+  /** One caption for each picture, by default a greedy one; undefined of a model that does not write. */
+  async captions(pictures: Pictures, part: string, writing: CaptionOptions = {}): Promise<string[] | undefined> {
     if (!this.#model.uses.includes('caption')) return undefined;
+    const { signal } = this.#options;
     return this.#inBatches(pictures, `${part}: writing captions`, async (batch) => {
-      const written = await this.#model.caption(this.#features(batch), { signal: this.#options.signal });
+      const written = await this.#model.caption(this.#features(batch), { ...writing, signal });
       return written.map(({ text }) => text);
     });
+  }
+
+  /** The log-probability of each token of given captions, their ends included. */
+  logProbabilities(
+    given: readonly { picture: string; text: string }[],
+    { prompt, part }: { prompt: string; part: string },
+  ): Promise<number[][]> {
+    const { signal } = this.#options;
+    return this.#inBatches(given, `${part}: reading references`, (batch) => {
+      const features = this.#features(batch.map(({ picture }) => picture));
+      const texts = batch.map(({ text }) => text);
+      return this.#model.captionLogProbabilities(features, texts, { prompt, signal });
+    });
+  }
+
+  /** One answer for each prompt: written, or the likeliest of the candidates. */
+  answers(
+    asked: readonly { picture: string; prompt: string }[],
+    { candidates, part, ...writing }: WritingOptions & { candidates: readonly string[] | undefined; part: string },
+  ): Promise<string[]> {
+    const { signal } = this.#options;
+    return this.#inBatches(asked, `${part}: answering`, async (batch) => {
+      if (candidates) return Promise.all(batch.map((each) => this.#choose(each, candidates)));
+      const features = this.#features(batch.map(({ picture }) => picture));
+      const written = await this.#model.caption(features, {
+        ...writing,
+        prompt: batch.map(({ prompt }) => prompt),
+        signal,
+      });
+      return written.map(({ text }) => text);
+    });
+  }
+
+  /** The likeliest of any number of candidates, so many of which are read at once. */
+  async #choose(
+    { picture, prompt }: { picture: string; prompt: string },
+    candidates: readonly string[],
+  ): Promise<string> {
+    const { batchSize, signal } = this.#options;
+    const features = this.#features([picture]);
+    let best: Written | undefined;
+    for (let start = 0; start < candidates.length; start += batchSize) {
+      const some = candidates.slice(start, start + batchSize);
+      const chosen = await this.#model.answer(features, prompt, { raw: true, candidates: some, signal });
+      if (best === undefined || chosen.score > best.score) best = chosen;
+    }
+    return best!.text;
   }
 
   /** ITC: the cosine of every picture's best query with every text, [pictures, texts]. */
@@ -74,9 +135,11 @@ export class Subject {
     });
     const rows = await this.#inBatches(pictures, `${part}: comparing (ITC)`, async (batch) => {
       const { image_embeds_proj } = await this.#model.embed({ images: this.#features(batch) });
-      return rowsOf(image_embeds_proj!).map((zImage) => bestQueryCosines(zImage, zTexts));
+      return rowsOf(image_embeds_proj!).map((zImage) => Float32Array.from(bestQueryCosines(zImage, zTexts)));
     });
-    return floats([pictures.length, texts.length], rows.flat());
+    const all = new Float32Array(pictures.length * texts.length);
+    for (const [i, row] of rows.entries()) all.set(row, i * texts.length);
+    return floats([pictures.length, texts.length], all);
   }
 
   /** ITM: the probability of every pair. Pairs of one picture should follow each other, for it is then read once. */

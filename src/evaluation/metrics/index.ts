@@ -1,5 +1,5 @@
 export { type CaptionLikelihood, captionLikelihood } from './caption-likelihood.ts';
-export type { CaptionMetric, CaptionSample, CaptionScores } from './caption-metric.ts';
+export { type CaptionMetric, type CaptionSample, type CaptionScores, mean } from './caption-metric.ts';
 export { type CaptionMetricName, captionMetrics, scoreCaptions, tokenizeSamples } from './caption-metrics.ts';
 export {
   type BootstrapDifference,

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { type Blip2Config, parseBlip2Config, stageOneInputs, stageOneLosses } from '../blip2/index.ts';
-import { floats, random, toFloat32, type Value } from '../core/index.ts';
-import type { Records } from '../data/index.ts';
-import { bertToQFormer, Checkpoint, type JsonObject, readJsonObject } from '../hub/index.ts';
-import { Params } from '../nn/index.ts';
+import { z } from 'zod';
+import { type Blip2Config, parseBlip2Config } from '../../blip2/index.ts';
+import { floats, toFloat32, type Value } from '../../core/index.ts';
+import type { Records } from '../../data/index.ts';
+import { bertToQFormer, Checkpoint, type JsonObject, readJsonObject } from '../../hub/index.ts';
 import {
   blipCaption,
   pruneWordPiece,
@@ -11,126 +11,71 @@ import {
   Tokenizer,
   type TokenizerFiles,
   withSpecialToken,
-} from '../text/index.ts';
-import { type ImageTextBatch, ImageTextData } from './image-text-data.ts';
-import { initialValues } from './initial-values.ts';
-import { type ReadEncoder, readFrozenEncoder, readStageOne, type StageOneModel, writeModel } from './model-folder.ts';
-import type { NewQFormer, StageOneRecipe } from './recipe.ts';
-import { type GraphOf, padded, StepsByLength } from './steps-by-length.ts';
-import type { Task, TrainOptions } from './task.ts';
+} from '../../text/index.ts';
+import {
+  captionData,
+  type ObjectivesStart,
+  objectivesRun,
+  type QFormerStart,
+  trainObjectives,
+} from '../objectives-steps.ts';
+import { type ReadEncoder, readEncoder, readStageOne } from '../pretrained.ts';
+import { encoderKeys } from '../recipe.ts';
+import { defineTask } from '../task.ts';
+
+/** A new Q-Former between an image encoder and nothing. */
+const newQFormer = z.strictObject({
+  /** The image encoder's checkpoint folder, and how the Q-Former reads its features. */
+  image_encoder: z.string(),
+  /** The data set's "fit" preprocessing, for pictures with alpha. */
+  do_fit: z.boolean().default(false),
+  /** Patches averaged in squares of so many. */
+  image_feature_pooling: z.int().positive().default(1),
+  ...encoderKeys({ frozen: true }),
+  /** A BERT-style checkpoint folder with its tokenizer: the Q-Former's start. */
+  bert: z.string(),
+  num_query_token: z.int().positive().default(32),
+  num_hidden_layers: z.int().positive().optional(),
+  cross_attention_freq: z.int().positive().default(2),
+  embed_dim: z.int().positive().default(256),
+  /** Standard deviation of new weights; 0.02 suits a width of 768. */
+  initializer_range: z.number().positive().default(0.02),
+  /** Keep only the word pieces that the training captions use, and single characters. */
+  prune_vocabulary: z.boolean().default(false),
+});
+type NewQFormer = z.infer<typeof newQFormer>;
+
+/** The folder that a stage-1 run wrote: encoder, Q-Former, heads and vocabulary are taken from it. */
+const pretrained = z.strictObject({ pretrained: z.string(), ...encoderKeys({ frozen: true }) });
+
+const recipe = z.strictObject({
+  task: z.literal('stage1'),
+  model: z.union([pretrained, newQFormer]),
+  data: captionData,
+  run: objectivesRun,
+});
 
 /** Stage 1 (§3.2): the three objectives of a Q-Former on frozen image features. */
-export async function stageOne(recipe: StageOneRecipe, options: TrainOptions): Promise<Task> {
-  const { model, run } = recipe;
-  const { frozen, qformer } = await startOf(model);
-  const data = await ImageTextData.open(recipe, frozen, options);
-  const { config, trained, files } = await qformer(data.records);
-  const tokenizer = new Tokenizer(files);
-  const initializerRange = 'pretrained' in model ? 0.02 : model.initializer_range;
-  const steps = await StepsByLength.create(run, graphOf(recipe, { config, data, tokenizer }), {
-    initial: ({ declared }) => initialValues(declared, trained, { seed: run.seed, initializerRange }),
-  });
+export const stageOne = defineTask(recipe, async (recipe, options) =>
+  trainObjectives(recipe, await startOf(recipe.model), options),
+);
 
-  return {
-    data,
-    optimiser: steps.optimiser,
-    async gradients(step) {
-      const batch = data.at(step);
-      const tokens = tokenise(batch, tokenizer, recipe.data.max_txt_len);
-      const scalars = await steps.gradients(step, tokens.inputIds.shape[1]!, {
-        ...tokens,
-        ...negativesOf(batch, recipe, step),
-        imageEmbeds: batch.imageEmbeds,
-      });
-      return { scalars, images: batch.records.length, batch: batch.name };
-    },
-    write: (folder) =>
-      writeModel(folder, {
-        architecture: 'Blip2ForImageTextRetrieval',
-        config,
-        frozen,
-        parameters: steps.optimiser.parameters,
-        tokenizers: { root: files },
-      }),
-  };
-}
-
-type Output = 'itc' | 'itm' | 'itg' | 'itmAccuracy';
-
-function graphOf(
-  { run }: StageOneRecipe,
-  { config, data, tokenizer }: { config: Blip2Config; data: ImageTextData; tokenizer: Tokenizer },
-): GraphOf<Output> {
-  return (tokens, dropout) => {
-    const p = new Params();
-    const { patches, width: imageWidth } = data;
-    const inputs = stageOneInputs({ batch: run.batch_size_train, patches, imageWidth, tokens });
-    const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, {
-      decoderStart: tokenizer.require('bos'),
-      labelSmoothing: run.label_smoothing,
-      gatherGradient: run.gather_gradient,
-      weights: run.loss_weights,
-      dropout: run.dropout === 0 ? undefined : dropout.apply,
-      ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
-    });
-    return { outputs: { loss, itc, itm, itg, itmAccuracy }, declared: p.declared, trains: () => true };
-  };
-}
-
-function tokenise({ captions }: ImageTextBatch, tokenizer: Tokenizer, maxLength: number) {
-  const { inputIds } = tokenizer.encodeBatch(captions, { maxLength });
-  return tokenizer.encodeBatch(captions, { maxLength, padTo: padded(inputIds.shape[1]!, maxLength) });
-}
-
-/** Which pairs may be negatives in a step, how hard they are to be, and the noise that draws them. */
-function negativesOf(
-  { records, captions }: ImageTextBatch,
-  { run }: StageOneRecipe,
-  step: number,
-): Record<string, Value> {
-  const n = records.length;
-  const square = (f: (i: number, j: number) => number) =>
-    floats(
-      [n, n],
-      Float32Array.from({ length: n * n }, (_, k) => f(Math.floor(k / n), k % n)),
-    );
-  const noise = random(run.seed, 'negatives', step);
-  return {
-    // Neither the same image nor the same caption.
-    negatives: square((i, j) => (records[i]!.imageId !== records[j]!.imageId && captions[i] !== captions[j] ? 1 : 0)),
-    gumbelText: square(() => noise.gumbel()),
-    gumbelImage: square(() => noise.gumbel()),
-    hardness: floats([], [hardness(step, run.hard_negatives)]),
-  };
-}
-
-/** 0 before the first step, 1 from the second, linear between: ITM does not learn where it starts with hard negatives. */
-function hardness(step: number, [from, to]: readonly [number, number]): number {
-  if (step >= to) return 1;
-  return step < from ? 0 : (step - from) / (to - from);
-}
-
-interface Start {
-  readonly frozen: ReadEncoder;
-  /** The Q-Former that training begins with; the vocabulary of a new one may depend on the captions. */
-  qformer(records: Records): Promise<Omit<StageOneModel, 'frozen'>>;
-}
-
-async function startOf(model: StageOneRecipe['model']): Promise<Start> {
+async function startOf(model: z.output<typeof recipe>['model']): Promise<ObjectivesStart> {
   if ('pretrained' in model) {
-    const known = await readStageOne(model.pretrained);
-    return { frozen: known.frozen, qformer: async () => known };
+    const known = await readStageOne(model.pretrained, model.image_size);
+    return { images: known.images, qformer: async () => known, initializerRange: 0.02, sharesTargets: false };
   }
-  const frozen = await readFrozenEncoder(model);
-  return { frozen, qformer: (records) => fromBert(model, frozen, records) };
+  const images = await readEncoder(model, model.image_size);
+  return {
+    images,
+    qformer: (records) => fromBert(model, images, records),
+    initializerRange: model.initializer_range,
+    sharesTargets: false,
+  };
 }
 
 /** A new Q-Former: BERT's weights under the Q-Former's names, its tokenizer with [DEC], embeddings of the kept pieces. */
-async function fromBert(
-  model: NewQFormer,
-  frozen: ReadEncoder,
-  records: Records,
-): Promise<Omit<StageOneModel, 'frozen'>> {
+async function fromBert(model: NewQFormer, images: ReadEncoder, records: Records): Promise<QFormerStart> {
   const bert = await Checkpoint.open(model.bert);
   const bertConfig = await readJsonObject(join(model.bert, 'config.json'));
   const withDec = withSpecialToken(await readTokenizerFiles(model.bert), 'bos', '[DEC]');
@@ -141,7 +86,7 @@ async function fromBert(
     config: configOf(model, {
       bertConfig,
       vocabulary: new Tokenizer(files).vocabularySize,
-      width: frozen.encoder.width,
+      width: images.encoder.width,
     }),
   });
   if (!model.prune_vocabulary) return start(withDec);

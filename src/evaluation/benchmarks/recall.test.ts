@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { floats } from '../../core/index.ts';
-import { bestByCosine, recallByCosine, recallOfRanked, type Scores } from './retrieval.ts';
+import { bestByCosine, recallByCosine, recallOfRanked, type Scores } from './recall.ts';
 
 /** Three images, two texts; the first text belongs to the first two images. */
 const shared: Scores = {

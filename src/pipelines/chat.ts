@@ -1,0 +1,53 @@
+import type { Value } from '../core/index.ts';
+import { imageFeatures, imagesOf, type OneImage } from './images.ts';
+import type { Sessions } from './sessions.ts';
+import { streamByLanguageModel, type WritingOptions } from './write.ts';
+
+/** A question that was asked, and its answer. */
+export interface Turn {
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** Questions about one image, each asked with all earlier ones and their answers before it. */
+export class Chat {
+  readonly #sessions: Sessions;
+  readonly #image: OneImage;
+  readonly #turns: Turn[] = [];
+  #features: Promise<Value> | undefined;
+
+  /** Use {@link Blip2.chat}. Throws ConfigError where the model has no language model. */
+  constructor(sessions: Sessions, image: OneImage) {
+    sessions.language();
+    this.#sessions = sessions;
+    this.#image = image;
+  }
+
+  /** What has been said so far. */
+  get turns(): readonly Turn[] {
+    return this.#turns;
+  }
+
+  /**
+   * The answer, piece by piece as it is written (all at once where `numBeams` searches). It becomes part of the
+   * conversation when the last piece has been taken: an answer that is broken off does not.
+   */
+  async *ask(question: string, options: WritingOptions = {}): AsyncGenerator<string, void, void> {
+    this.#features ??= imageFeatures(this.#sessions, imagesOf(this.#image)); // once, whatever is asked
+    const features = await this.#features;
+    options.signal?.throwIfAborted();
+    let answer = '';
+    const prompt = chatPrompt(this.#turns, question);
+    for await (const piece of streamByLanguageModel(this.#sessions, features, { ...options, prompt })) {
+      answer += piece;
+      yield piece;
+    }
+    this.#turns.push({ question, answer });
+  }
+}
+
+/** Earlier turns as LAVIS writes them before a question (examples/blip2_instructed_generation.ipynb). */
+export function chatPrompt(turns: readonly Turn[], question: string): string {
+  const context = turns.map((turn) => `Question: ${turn.question} Answer: ${turn.answer.replace(/\.$/, '')}.`);
+  return [...context, `Question: ${question} Answer:`].join(' ');
+}

@@ -1,0 +1,102 @@
+import type { Checkpoint } from '../hub/index.ts';
+import { Params } from '../nn/index.ts';
+import {
+  declare,
+  type Format,
+  formatOf,
+  formats,
+  isPrecise,
+  type LinearWeight,
+  linearWeights,
+  type Precision,
+  partNames,
+  roundingError,
+  tolerated,
+} from '../quantise/index.ts';
+import { allGraphs, declareParameters } from './graphs.ts';
+import type { ModelFiles } from './model-files.ts';
+import { readWeight } from './read-weight.ts';
+
+/** How the linear layers of a model are kept: decided when it is quantised, and read off its weights afterwards. */
+
+export type LayerFormats = ReadonlyMap<string, Format>;
+
+/** The linear layers of a model, by the names of their weights. */
+export const linearLayers = (files: ModelFiles): ReturnType<typeof linearWeights> =>
+  linearWeights(allGraphs(new Params(), files));
+
+/**
+ * What becomes of each linear layer at a precision, by policy and by measured error; those that are not named stay as
+ * they are. Weights are read one at a time.
+ */
+export async function plannedFormats(
+  { checkpoint }: ModelFiles,
+  layers: ReturnType<typeof linearLayers>,
+  precision: Precision,
+): Promise<LayerFormats> {
+  const planned = new Map<string, Format>();
+  for (const layer of layers.values()) {
+    const format = formatOf(layer, precision);
+    if (!format) continue;
+    const weight = await readWeight(checkpoint, layer.name);
+    const scales = formats[format].scales(weight, layer);
+    if (roundingError(weight, scales, layer.width) <= tolerated[format]) planned.set(layer.name, format);
+  }
+  return planned;
+}
+
+/** How a checkpoint keeps a weight; undefined where it is as the model declares it. */
+export const storedFormat = ({ entries }: Checkpoint, weight: string): Format | undefined =>
+  formatNames.find((format) => entries.has(partNames(weight, format).weight));
+
+const formatNames = Object.keys(formats) as Format[];
+
+/** Every parameter that the graphs of these files read, by name: quantised layers in the format they are kept in. */
+export function storedParameters(files: ModelFiles): ReturnType<typeof declareParameters> {
+  const { checkpoint } = files;
+  const declared = new Map(declareParameters(files));
+  for (const layer of linearLayers(files).values()) {
+    const format = storedFormat(checkpoint, layer.name);
+    if (!format) continue;
+    if (!layer.shared) declared.delete(layer.name);
+    const names = partNames(layer.name, format);
+    const parts = declare(layer, format);
+    declared.set(names.weight, parts.weight).set(names.scale, parts.scale);
+  }
+  return declared;
+}
+
+/** Linear layers that differ in their number only, and how they are computed. */
+export interface LayerGroup {
+  /** The names of their weights, `*` for the number. */
+  readonly layers: string;
+  readonly count: number;
+  /** [out, in] */
+  readonly shape: readonly [number, number];
+  /** What the weights are kept as. */
+  readonly weights: string;
+  /** What is multiplied with them. */
+  readonly rows: 'int8' | 'int16' | 'float32';
+}
+
+/** What became of each linear layer of a model, in groups of equals. */
+export function layerGroups(files: ModelFiles): LayerGroup[] {
+  const groups = new Map<string, LayerGroup>();
+  for (const layer of linearLayers(files).values()) {
+    const format = storedFormat(files.checkpoint, layer.name);
+    const group = {
+      layers: layer.name.replaceAll(/\.\d+\./g, '.*.'),
+      shape: [layer.out, layer.width] as const,
+      weights: format ?? files.checkpoint.entry(layer.name).dtype,
+      rows: rowsOf(format, layer),
+    };
+    const key = JSON.stringify(group);
+    groups.set(key, { ...group, count: (groups.get(key)?.count ?? 0) + 1 });
+  }
+  return [...groups.values()];
+}
+
+function rowsOf(format: Format | undefined, layer: LinearWeight): LayerGroup['rows'] {
+  if (format === undefined) return 'float32';
+  return format === 'int8' && isPrecise(layer) ? 'int16' : 'int8';
+}

@@ -1,0 +1,62 @@
+import { UsageError } from '../core/index.ts';
+import type { Decoding } from '../generation/index.ts';
+import { type Images, imageFeatures } from './images.ts';
+import type { Sessions } from './sessions.ts';
+import { readPrompts, readQueryPrompts } from './write.ts';
+
+export interface LikelihoodOptions {
+  /** The words that captions begin with; what they cost is not counted. */
+  readonly prompt?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * How likely the model finds a given caption of each image: the natural log-probability of each token, the end included.
+ * Asks what would write the captions: the language model, or the Q-Former where there is none.
+ */
+export async function captionLogProbabilities(
+  sessions: Sessions,
+  images: Images,
+  captions: readonly string[],
+  { prompt = '', signal }: LikelihoodOptions = {},
+): Promise<number[][]> {
+  const features = await imageFeatures(sessions, images);
+  if (features.shape[0] !== captions.length) {
+    throw new UsageError(`captions: expected one for each of ${features.shape[0]} images, found ${captions.length}`);
+  }
+  signal?.throwIfAborted();
+  const prompts = captions.map(() => prompt);
+  const [model, start] = sessions.files.language
+    ? [await sessions.languageModel(), await readPrompts(sessions, features, prompts)]
+    : [await sessions.writer(), await readQueryPrompts(sessions, features, prompts)];
+  const gap = prompt === '' || prompt.endsWith(' ') ? '' : ' ';
+  const rows = captions.map((caption) => [
+    ...start.tokenizer.encode(gap + caption, { addSpecialTokens: false }),
+    start.endTokens[0]!,
+  ]);
+  return tokenLogProbabilities(await model.prefill(start.prompt, { copies: 1 }), rows, signal);
+}
+
+/** The natural log-probability of each token of each row, which goes on from what has been read. */
+export async function tokenLogProbabilities(
+  decoding: Decoding,
+  rows: readonly (readonly number[])[],
+  signal: AbortSignal | undefined,
+): Promise<number[][]> {
+  const found: number[][] = rows.map(() => []);
+  const longest = Math.max(...rows.map((row) => row.length));
+  for (let t = 0; t < longest; t++) {
+    for (const [row, tokens] of rows.entries()) {
+      if (t < tokens.length) found[row]!.push(logProbability(decoding.scores(row), tokens[t]!));
+    }
+    signal?.throwIfAborted();
+    if (t + 1 < longest) await decoding.step(rows.map((tokens) => tokens[t] ?? tokens.at(-1)!)); // ended rows are unread
+  }
+  return found;
+}
+
+function logProbability(logits: Float32Array, token: number): number {
+  const max = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const sum = logits.reduce((total, x) => total + Math.exp(x - max), 0);
+  return logits[token]! - max - Math.log(sum);
+}

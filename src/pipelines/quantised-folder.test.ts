@@ -1,0 +1,133 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { writeRandomModel } from '../../test/random-model.ts';
+import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { Checkpoint, writeSafetensors } from '../hub/index.ts';
+import { Blip2, folderAt, layerGroups, type PrecisionChoice, writeQuantised } from './index.ts';
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-quantised-'));
+  vi.stubEnv('HF_HOME', at('home'));
+  await writeRandomModel(at('model'), { language: true });
+  await writeRandomModel(at('compact'), { language: true, quantised: true });
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true });
+});
+
+const draws = random(1, 'pixels');
+const image = floats(
+  [1, 3, 28, 28],
+  Float32Array.from({ length: 3 * 28 * 28 }, () => draws.normal()),
+);
+
+async function traced(model: string, precision?: PrecisionChoice): Promise<Record<string, Value>> {
+  const loaded = await Blip2.fromPretrained(model, { precision });
+  const tensors = await loaded.trace({ image, question: 'a cat' });
+  await loaded.release();
+  return tensors;
+}
+
+/** ‖a − b‖ / ‖b‖ */
+function difference(a: Value, b: Value): number {
+  const [x, y] = [toFloat32(a), toFloat32(b)];
+  const moved = y.reduce((sum, v, i) => sum + (x[i]! - v) ** 2, 0);
+  return Math.sqrt(moved / y.reduce((sum, v) => sum + v ** 2, 0));
+}
+
+describe('a quantised model', () => {
+  it('gives nearly the numbers of the model, but not the same', async () => {
+    const exact = await traced(at('model'));
+    const int8 = await traced(at('model'), 'int8');
+    for (const name of ['vision.last_hidden_state', 'qformer.last_hidden_state', 'logits']) {
+      expect(difference(int8[name]!, exact[name]!), name).toBeLessThan(0.03);
+      expect(difference(int8[name]!, exact[name]!), name).toBeGreaterThan(1e-4);
+    }
+  });
+
+  it.each(['int8', 'int4'] as const)('of a folder in %s is that of quantising when it is loaded', async (precision) => {
+    await writeQuantised(at('model'), at(precision), precision);
+    const quantised = await traced(at('model'), precision);
+    for (const choice of [undefined, 'auto', precision] as const) {
+      expect(await traced(at(precision), choice)).toEqual(quantised);
+    }
+  });
+
+  it('is the same one where weights were int8 with scales before', async () => {
+    const quantised = await traced(at('model'), 'int8');
+    const again = await traced(at('compact'), 'int8');
+    for (const [name, tensor] of Object.entries(quantised)) expect(difference(again[name]!, tensor)).toBeLessThan(1e-5);
+  });
+
+  it('keeps its language model in 4 bits at int4, and says how every layer is kept', async () => {
+    const model = await Blip2.fromPretrained(at('model'), { precision: 'int4' });
+    const groups = layerGroups(model.files);
+    expect(groups).toContainEqual({
+      layers: 'language_model.model.layers.*.self_attn.q_proj.weight',
+      count: 2,
+      shape: [16, 16],
+      weights: 'int4',
+      rows: 'int8',
+    });
+    expect(groups).toContainEqual({
+      layers: 'vision_model.encoder.layer.*.attention.output.dense.weight',
+      count: 2,
+      shape: [24, 24],
+      weights: 'int8',
+      rows: 'int16',
+    });
+    expect(groups.find(({ layers }) => layers === 'itm_head.weight')).toMatchObject({ weights: 'float32' });
+    await model.release();
+  });
+});
+
+it('a layer whose outliers would cost the other weights their digits stays as it is', async () => {
+  await writeRandomModel(at('outliers'));
+  const name = 'qformer.encoder.layer.0.intermediate_query.dense.weight';
+  const file = join(at('outliers'), 'model.safetensors');
+  const tensors = await (await Checkpoint.open(file)).readAll();
+  const weight = toFloat32(tensors[name]!);
+  for (let i = 3; i < weight.length; i += 16) weight[i]! *= 100;
+  await writeSafetensors(file, tensors);
+  await writeQuantised(at('outliers'), at('outliers-int8'), 'int8');
+  const { entries } = await Checkpoint.open(at('outliers-int8'));
+  expect(entries.has(name)).toBe(true);
+  expect(entries.has(`${name}.int8`)).toBe(false);
+  expect(entries.has(`${name.replace('layer.0', 'layer.1')}.int8`)).toBe(true);
+});
+
+describe('folderAt', () => {
+  it('is the folder itself for fp32, and the same cached one for each other precision', async () => {
+    expect(await folderAt(at('model'), {})).toBe(at('model'));
+    expect(await folderAt(at('model'), { precision: 'fp32' })).toBe(at('model'));
+    expect(await folderAt(at('model'), { precision: 'auto', device: 'webgpu' })).toBe(at('model'));
+    const cached = await folderAt(at('model'), { precision: 'auto' });
+    expect(cached).not.toBe(await folderAt(at('model'), { precision: 'int4' }));
+    await writeFile(join(cached, 'mark'), '');
+    expect(await folderAt(at('model'), { precision: 'int8' })).toBe(cached);
+    expect(await readFile(join(cached, 'mark'), 'utf8')).toBe('');
+  });
+
+  it('refuses to make another precision of a quantised folder', async () => {
+    await writeQuantised(at('model'), at('only-int8'), 'int8');
+    await expect(folderAt(at('only-int8'), { precision: 'int4' })).rejects.toThrow(UsageError);
+    await expect(folderAt(at('only-int8'), { precision: 'fp32' })).rejects.toThrow(
+      /only-int8 is kept in int8; for fp32, name the model/,
+    );
+  });
+});
+
+it('the pocket model writes the same captions in int8', async () => {
+  const images = ['apple.webp', 'deer.png', 'guitar.webp'].map((name) => `examples/${name}`);
+  const model = await Blip2.fromPretrained('pocket');
+  const int8 = await Blip2.fromPretrained('pocket', { precision: 'int8' });
+  const words = async (each: Blip2) => (await each.caption(images)).map(({ text }) => text);
+  expect(await words(int8)).toEqual(await words(model));
+  await model.release();
+  await int8.release();
+}, 120_000);

@@ -1,0 +1,142 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { UsageError } from '../core/index.ts';
+import {
+  hubSettings,
+  type JsonObject,
+  readJsonObject,
+  readTensor,
+  streamSafetensors,
+  type TensorSource,
+  writeJson,
+} from '../hub/index.ts';
+import { type Format, formats, type LinearWeight, type Precision, partNames, precisions } from '../quantise/index.ts';
+import { scaleOf } from '../runtime/index.ts';
+import { copyText } from './copy-text.ts';
+import { type LayerFormats, linearLayers, plannedFormats } from './layer-formats.ts';
+import { type ModelFiles, openModel } from './model-files.ts';
+import { readWeight } from './read-weight.ts';
+
+/** What to compute with: a precision, or `auto`: int8 on CPUs, floats elsewhere. */
+export type PrecisionChoice = Precision | 'auto';
+export const precisionChoices: readonly PrecisionChoice[] = [...precisions, 'auto'];
+
+/** The layout of quantised folders; another number, and cached ones are made anew. */
+const layout = 1;
+
+/**
+ * The folder of a model at a precision: the model's own where nothing has to change, else one in the cache, beside the
+ * hub's, which is written when it is first asked for. Throws UsageError where a model that was quantised before is asked
+ * for at another precision.
+ */
+export async function folderAt(
+  folder: string,
+  { precision, device = 'cpu' }: { precision?: PrecisionChoice | undefined; device?: string | undefined },
+): Promise<string> {
+  const stored = storedPrecision(await readJsonObject(join(folder, 'config.json')));
+  const chosen = precision === 'auto' ? (stored ?? (device === 'cpu' ? 'int8' : 'fp32')) : (precision ?? stored);
+  if (stored && chosen !== stored) {
+    throw new UsageError(`${folder} is kept in ${stored}; for ${chosen}, name the model that it was made from`);
+  }
+  if (stored || chosen === undefined || chosen === 'fp32') return folder;
+  const cached = await cachePath(folder, chosen);
+  if (await exists(cached)) return cached;
+  await writeQuantised(folder, cached, chosen).catch(async (error: unknown) => {
+    if (!(await exists(cached))) throw error; // else another process was faster
+  });
+  return cached;
+}
+
+/** The precision that a folder was quantised to, from its config.json. */
+export function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
+  if (typeof recipe !== 'object' || recipe === null || !('precision' in recipe)) return undefined;
+  return precisions.find((precision) => precision === recipe.precision);
+}
+
+/**
+ * Writes a model folder whose linear layers are kept at a precision, one tensor at a time; its config.json says how.
+ * The folder appears when it is whole.
+ */
+export async function writeQuantised(from: string, to: string, precision: Precision): Promise<void> {
+  const files = await openModel(from);
+  const layers = linearLayers(files);
+  const planned = await plannedFormats(files, layers, precision);
+  const unfinished = join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    await copyText(from, unfinished);
+    const tensors = [...files.checkpoint.entries.keys()].flatMap((name) => sourcesOf(name, { files, layers, planned }));
+    await streamSafetensors(join(unfinished, 'model.safetensors'), tensors, { format: 'pt' });
+    const json = await readJsonObject(join(from, 'config.json'));
+    const recipe = { quant_method: 'blip2', precision, layout };
+    await writeJson(join(unfinished, 'config.json'), { ...json, quantization_config: recipe });
+    await rename(unfinished, to);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+interface Plan {
+  readonly files: ModelFiles;
+  readonly layers: ReturnType<typeof linearLayers>;
+  readonly planned: LayerFormats;
+}
+
+/** What becomes of one entry of a checkpoint. Data is read, and packed, when its turn to be written comes. */
+function sourcesOf(name: string, { files: { checkpoint }, layers, planned }: Plan): TensorSource[] {
+  const entry = checkpoint.entry(name);
+  const asStored: TensorSource = { ...entry, data: async () => (await readTensor(entry)).data };
+  const layer = layers.get(name);
+  const format = planned.get(name);
+  if (layer && format) {
+    const packed = packedSources(layer, format, () => readWeight(checkpoint, name));
+    return layer.shared ? [...packed, asStored] : packed;
+  }
+  const scaled = [...planned.keys()].find((weight) => scaleOf(weight) === name);
+  return scaled !== undefined && !layers.get(scaled)!.shared ? [] : [asStored];
+}
+
+/** A weight's two tensors. */
+function packedSources(layer: LinearWeight, format: Format, read: () => Promise<Float32Array>): TensorSource[] {
+  const { types, scales, pack } = formats[format];
+  const names = partNames(layer.name, format);
+  const { weight, scale } = types(layer);
+  return [
+    {
+      name: names.scale,
+      dtype: scale.dtype,
+      shape: scale.shape.map(Number),
+      data: async () => scales(await read(), layer),
+    },
+    {
+      name: names.weight,
+      dtype: weight.dtype,
+      shape: weight.shape.map(Number),
+      data: async () => {
+        const values = await read();
+        return pack(values, scales(values, layer), layer).data;
+      },
+    },
+  ];
+}
+
+/** Other files, or another layout, is another path. */
+async function cachePath(folder: string, precision: Precision): Promise<string> {
+  const files = await openModel(folder);
+  const hash = createHash('sha256').update(JSON.stringify([layout, precision, await realpath(folder)]));
+  hash.update(await readFile(join(folder, 'config.json')));
+  for (const file of new Set([...files.checkpoint.entries.values()].map((entry) => entry.file))) {
+    const { size, mtimeMs } = await stat(file);
+    hash.update(JSON.stringify([file, size, mtimeMs]));
+  }
+  const { cacheFolder } = await hubSettings();
+  const name = `${basename(resolve(folder))}-${precision}-${hash.digest('hex').slice(0, 16)}`;
+  return join(dirname(cacheFolder), 'blip2', name);
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

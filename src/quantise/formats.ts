@@ -1,0 +1,53 @@
+import type { Value } from '../core/index.ts';
+import { matMulNBits, type Tensor, type TensorType } from '../graph/index.ts';
+import { blockOf, int4Scales, int8Scales, type Parts, packInt4, packInt8 } from './pack.ts';
+import { type Format, isPrecise, type LinearWeight } from './policy.ts';
+import { preciseProduct, roundedProduct } from './products.ts';
+
+/** All that one way of keeping a linear layer's weight consists of. */
+interface FormatRule {
+  /** The types of its two tensors. */
+  types(layer: LinearWeight): Parts<TensorType>;
+  /** The scales of a weight [out, width], in the order of its rows. */
+  scales(weight: Float32Array, layer: LinearWeight): Float32Array;
+  /** The weight in units of its scales. */
+  pack(weight: Float32Array, scales: Float32Array, layer: LinearWeight): Value;
+  /** x [N, width] times the weight, transposed: [N, out]. */
+  product(x: Tensor, parts: Parts<Tensor>, layer: LinearWeight): Tensor;
+}
+
+export const formats: Readonly<Record<Format, FormatRule>> = {
+  int8: {
+    types: ({ out, width }) => ({
+      weight: { dtype: 'int8', shape: [width, out] },
+      scale: { dtype: 'float32', shape: [out] },
+    }),
+    scales: (weight, { out }) => int8Scales(weight, out),
+    pack: (weight, scales) => packInt8(weight, scales),
+    product: (x, parts, layer) => (isPrecise(layer) ? preciseProduct(x, parts) : roundedProduct(x, parts)),
+  },
+  int4: {
+    types: ({ out, width }) => {
+      const block = requireBlock(width);
+      return {
+        weight: { dtype: 'uint8', shape: [out, width / block, block / 2] },
+        scale: { dtype: 'float32', shape: [out, width / block] },
+      };
+    },
+    scales: (weight, { width }) => int4Scales(weight, requireBlock(width)),
+    pack: (weight, scales, { out }) => packInt4(weight, scales, out),
+    product: (x, { weight, scale }) => matMulNBits(x, weight, scale),
+  },
+};
+
+/** The names of a weight's tensors in a state dict, beside the names of those that are kept as they are. */
+export const partNames = (weight: string, format: Format): Parts<string> => ({
+  weight: `${weight}.${format}`,
+  scale: `${weight}.${format}_scale`,
+});
+
+function requireBlock(width: number): number {
+  const block = blockOf(width);
+  if (block === undefined) throw new TypeError(`rows of ${width} weights cannot be cut into blocks`);
+  return block;
+}

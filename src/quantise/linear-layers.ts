@@ -1,0 +1,65 @@
+import { add, fixed, type Node, parameter, rewrite, type Tensor } from '../graph/index.ts';
+import { formats, partNames } from './formats.ts';
+import type { Parts } from './pack.ts';
+import type { Format, LinearWeight } from './policy.ts';
+
+type Graph = Readonly<Record<string, Tensor>>;
+
+/** A product of rows with a weight of the state dict, and what is added to it. */
+interface LinearLayer {
+  readonly x: Tensor;
+  readonly weight: LinearWeight;
+  readonly bias: Tensor | undefined;
+}
+
+/** The linear layer that a node is, if it is one. */
+function linearLayer({ op, inputs: [x, weight, bias], encoded: { attributes } }: Node): LinearLayer | undefined {
+  const isLinear = op === 'Gemm' && attributes.transA === 0 && attributes.transB === 1 && isOne(attributes.alpha);
+  if (!isLinear || !x || weight?.source.kind !== 'parameter') return undefined;
+  const [out, width] = weight.shape.map((d) => fixed(d, "a linear layer's weight"));
+  return { x, weight: { name: weight.source.name, out: out!, width: width! }, bias };
+}
+
+const isOne = (alpha: Node['encoded']['attributes'][string] | undefined): boolean =>
+  typeof alpha === 'object' && 'float' in alpha && alpha.float === 1;
+
+/** The weights of linear layers in some graphs of one model, by name. */
+export function linearWeights(graphs: readonly Graph[]): Map<string, LinearWeight & { readonly shared: boolean }> {
+  const linear = new Map<string, LinearWeight>();
+  const others = new Set<string>();
+  for (const graph of graphs) {
+    rewrite(graph, (node) => {
+      const layer = linearLayer(node);
+      if (layer) linear.set(layer.weight.name, layer.weight);
+      for (const { source } of node.inputs.filter((t) => t !== undefined)) {
+        if (source.kind === 'parameter' && source.name !== layer?.weight.name) others.add(source.name);
+      }
+      return undefined;
+    });
+  }
+  return new Map([...linear].map(([name, weight]) => [name, { ...weight, shared: others.has(name) }]));
+}
+
+/** The same graph with its linear layers computed in the format that `formatOf` gives for their weights. */
+export const quantise = <O extends string>(
+  outputs: Readonly<Record<O, Tensor>>,
+  formatOf: (weight: string) => Format | undefined,
+): Readonly<Record<O, Tensor>> =>
+  rewrite(outputs, (node) => {
+    const layer = linearLayer(node);
+    const format = layer && formatOf(layer.weight.name);
+    if (!format) return undefined;
+    const { x, weight, bias } = layer;
+    const y = formats[format].product(x, declare(weight, format), weight);
+    return [bias ? add(y, bias) : y];
+  });
+
+/** A weight's tensors as entries of the state dict. */
+export function declare(weight: LinearWeight, format: Format): Parts<Tensor> {
+  const names = partNames(weight.name, format);
+  const types = formats[format].types(weight);
+  return {
+    weight: parameter(names.weight, types.weight.dtype, types.weight.shape),
+    scale: parameter(names.scale, types.scale.dtype, types.scale.shape),
+  };
+}

@@ -1,0 +1,40 @@
+import { expect, it } from 'vitest';
+import { formatOf, isPrecise, roundingError } from './index.ts';
+
+const layer = (name: string, width = 1408, out = 6144) => ({ name, width, out });
+
+it.each([
+  ['vision_model.encoder.layers.3.mlp.fc1.weight', 'int8', 'int8'],
+  ['qformer.encoder.layer.0.intermediate_query.dense.weight', 'int8', 'int8'],
+  ['embeddings.word_embeddings.weight', 'int8', 'int8'], // as the head that is tied to it
+  ['language_model.model.decoder.layers.3.fc1.weight', 'int8', 'int4'],
+  ['language_model.lm_head.weight', 'int8', 'int4'],
+  ['language_projection.weight', undefined, undefined],
+  ['vision_projection.weight', undefined, undefined],
+  ['text_projection.weight', undefined, undefined],
+  ['itm_head.weight', undefined, undefined],
+])('%s is kept as %s, or as %s at int4', (name, int8, int4) => {
+  expect(formatOf(layer(name), 'fp32')).toBeUndefined();
+  expect(formatOf(layer(name), 'int8')).toBe(int8);
+  expect(formatOf(layer(name), 'int4')).toBe(int4);
+});
+
+it('a language model whose rows cannot be cut into blocks is kept in int8', () => {
+  expect(formatOf(layer('language_model.lm_head.weight', 24), 'int4')).toBe('int8');
+});
+
+it('rows are read in 16 bits but in the large layers of image encoders', () => {
+  expect(isPrecise(layer('vision_model.encoder.layers.3.mlp.fc1.weight'))).toBe(false);
+  expect(isPrecise(layer('vision_model.encoder.layers.3.mlp.fc1.weight', 384, 1536))).toBe(true);
+  expect(isPrecise(layer('language_model.lm_head.weight'))).toBe(true);
+});
+
+it('the rounding error is relative to the weights of each input', () => {
+  expect(roundingError(Float32Array.of(3, -6, 1, 0), Float32Array.of(3, 0.5), 2)).toBe(0);
+  // Inputs [40, 3] and [4, 1] at steps of 4 and 2: they move by [0, 1] and [0, 1].
+  expect(roundingError(Float32Array.of(40, 4, 3, 1), Float32Array.of(4, 2), 2)).toBeCloseTo(
+    Math.sqrt((1 / (40 ** 2 + 9) + 1 / 17) / 2),
+    10,
+  );
+  expect(roundingError(Float32Array.of(0, 0), Float32Array.of(1), 2)).toBe(0);
+});

@@ -1,0 +1,55 @@
+import {
+  add,
+  cast,
+  concat,
+  matMulIntegerToFloat,
+  max,
+  mul,
+  neg,
+  quantizeLinear,
+  reduceMax,
+  reduceMin,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+} from '../graph/index.ts';
+import type { Parts } from './pack.ts';
+
+/** The largest |q| of a row, so that its range is the same on both sides of 0. */
+const levels = 127;
+
+/**
+ * y ≈ x W of rows x [N, in] and int8 columns, each row rounded to int8 with a scale of its own: a row of large numbers
+ * costs the others nothing (LLM.int8(), Dettmers et al. 2022, §2.1). [N, out].
+ */
+export function roundedProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Tensor {
+  const { q, rowScale } = roundRows(x);
+  return mul(matMulIntegerToFloat(q, weight, scale), asColumn(rowScale));
+}
+
+/**
+ * The same with rows of 16 bits, as two of 8: what rounding left of a row is rounded again, and both are multiplied in
+ * one product. Also a column of large numbers then costs the others nothing. Where few rows read many weights, weights
+ * are what takes time, and the second half is almost free.
+ */
+export function preciseProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Tensor {
+  const rows = x.shape[0]!;
+  const { q, rowScale } = roundRows(x);
+  const rounded = mul(sub(cast(q, { to: 'float32' }), 128), asColumn(rowScale));
+  const finer = 1 / (2 * levels); // what is left is half a step at most
+  const rest = quantizeLinear(sub(x, rounded), mul(rowScale, finer));
+  const both = matMulIntegerToFloat(concat([q, rest], { axis: 0 }), weight, scale); // [2N, out]
+  const [coarse, fine] = [slice(both, { axis: 0, end: rows }), slice(both, { axis: 0, start: rows })];
+  return mul(add(coarse, mul(fine, finer)), asColumn(rowScale));
+}
+
+/** q uint8 [N, in] around 128 and the scale [N] that its rows are multiplied with. A row of zeros has scale 0. */
+function roundRows(x: Tensor): { q: Tensor; rowScale: Tensor } {
+  const last = { axes: [1], keepDims: false };
+  const largest = max(reduceMax(x, last), neg(reduceMin(x, last)));
+  const rowScale = mul(largest, 1 / levels);
+  return { q: quantizeLinear(x, rowScale), rowScale };
+}
+
+const asColumn = (scale: Tensor): Tensor => reshape(scale, { shape: [scale.shape[0]!, 1] });

@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import { int64s, type StoredTensor, type Value } from '../core/index.ts';
+import { Checkpoint, type JsonObject, readJsonObject } from '../hub/index.ts';
+import { type LanguageModel, languageModel } from '../models/index.ts';
+import { padSequences, readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
+
+/** A frozen language model, and how it reads the texts that it is to write. */
+export interface FrozenLanguageModel {
+  readonly lm: LanguageModel;
+  readonly config: JsonObject;
+  /** Its state dict under the names that it has in a BLIP-2 model. */
+  readonly stored: ReadonlyMap<string, StoredTensor>;
+  readonly files: TokenizerFiles;
+  readonly tokenizer: Tokenizer;
+  /** Ends what is written. */
+  readonly endToken: number;
+}
+
+/** Reads a language model from a Hugging Face folder. */
+export async function readLanguageModel(folder: string): Promise<FrozenLanguageModel> {
+  return languageModelOf({
+    config: await readJsonObject(join(folder, 'config.json')),
+    state: (await Checkpoint.open(folder)).entries,
+    files: await readTokenizerFiles(folder),
+  });
+}
+
+/** A language model from its parts; `state` is named from its root. */
+export function languageModelOf({
+  config,
+  state,
+  files,
+}: {
+  config: JsonObject;
+  state: ReadonlyMap<string, StoredTensor>;
+  files: TokenizerFiles;
+}): FrozenLanguageModel {
+  const tokenizer = new Tokenizer(files);
+  // BLIP-2's OPT ends at a line break, as its configuration says and its tokenizer does not.
+  const [endToken] = [config.eos_token_id ?? tokenizer.require('eos')].flat().map(Number);
+  return {
+    lm: languageModel(config),
+    config,
+    stored: new Map([...state].map(([name, entry]) => [`language_model.${name}`, entry])),
+    files,
+    tokenizer,
+    endToken: endToken!,
+  };
+}
+
+/** A text to learn: what it follows, and the text itself; none carries no loss. */
+export interface Continuation {
+  readonly prompt: string;
+  readonly target: string | undefined;
+}
+
+/** Tokens as a training graph reads them: what `stageTwoInputs` names. */
+export interface TextFeeds {
+  readonly inputIds: Value<'int64'>;
+  readonly attentionMask: Value<'int64'>;
+  readonly labels: Value<'int64'>;
+}
+
+/** Token ids of texts to learn, before they are padded. */
+export interface TokenRows {
+  /** The longest row. */
+  readonly length: number;
+  /** Padded on the right, after everything that carries loss. */
+  padTo(length: number): TextFeeds;
+}
+
+/**
+ * Texts for a language model, with loss on the targets and their ends alone. A decoder reads prompt and target as one
+ * sequence; of an encoder-decoder the encoder reads the prompt and the decoder writes the target. Prompts are what the
+ * model is given when it is used. Neither part is longer than `maxLength`, nor both together in a decoder.
+ */
+export function tokeniseTexts(
+  { lm, tokenizer, endToken }: FrozenLanguageModel,
+  texts: readonly Continuation[],
+  maxLength: number,
+): TokenRows {
+  const rows = texts.map(({ prompt, target }) => {
+    const room = lm.kind === 'decoder' ? maxLength - 2 : maxLength;
+    const encoded = tokenizer.encode(prompt, { maxLength: room, truncationSide: 'left' });
+    const start = encoded.length > 0 ? encoded : [tokenizer.require('bos')];
+    if (target === undefined) return { read: start, labels: [] };
+    if (lm.kind === 'encoder-decoder') return { read: start, labels: tokenizer.encode(target, { maxLength }) };
+    const gap = prompt === '' || prompt.endsWith(' ') ? '' : ' ';
+    const left = maxLength - start.length - 1;
+    const written = [...tokenizer.encode(`${gap}${target}`, { addSpecialTokens: false }).slice(0, left), endToken];
+    return { read: [...start, ...written], labels: [...start.map(() => -100), ...written] };
+  });
+  const id = () => tokenizer.special.pad ?? endToken;
+  return {
+    length: Math.max(...rows.flatMap(({ read, labels }) => [read.length, labels.length])),
+    padTo: (length) => ({
+      ...padSequences(
+        rows.map(({ read }) => read),
+        { id, side: 'right', length },
+      ),
+      labels: int64s(
+        [rows.length, length],
+        rows.flatMap(({ labels }) => [...labels, ...Array<number>(length - labels.length).fill(-100)]),
+      ),
+    }),
+  };
+}

@@ -1,0 +1,164 @@
+import { type Blip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo, trainsWithEncoder } from '../blip2/index.ts';
+import { floats, type Value } from '../core/index.ts';
+import type { Dataset, ImageRecord, OpenOptions } from '../data/index.ts';
+import { input } from '../graph/index.ts';
+import { type DropoutPool, Params } from '../nn/index.ts';
+import type { Feeds } from '../runtime/index.ts';
+import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { featuresOf } from './image-features.ts';
+import { initialValues } from './initial-values.ts';
+import { type FrozenLanguageModel, tokeniseTexts } from './language-model.ts';
+import { layerDecay } from './layer-decay.ts';
+import { writeModel } from './model-folder.ts';
+import type { ReadEncoder } from './pretrained.ts';
+import type { DatasetChoice, Recipe } from './recipe.ts';
+import type { TrainGraph } from './step.ts';
+import type { Drawn } from './step-images.ts';
+import { padded, StepsByLength } from './steps-by-length.ts';
+import type { Task, TrainOptions } from './task.ts';
+import { TrainingData } from './training-data.ts';
+
+/** What the language model is to write about one picture. */
+export interface Lesson {
+  /** What it goes on from, after the queries. */
+  readonly prompt: string;
+  /** What is right, and how much each counts. */
+  readonly targets: readonly { readonly text: string; readonly weight: number }[];
+}
+
+/** The models and the data of a task whose loss is a language model's. */
+export interface LanguageTask<Item extends ImageRecord> {
+  readonly config: Blip2Config;
+  readonly images: ReadEncoder;
+  readonly language: FrozenLanguageModel;
+  /** Where the Q-Former starts, by full names. */
+  readonly given: ReadonlyMap<string, Value>;
+  /** The Q-Former's tokenizer. */
+  readonly files: TokenizerFiles | undefined;
+  /** The Q-Former reads the prompt beside the picture, as InstructBLIP's does. */
+  readonly instructed?: boolean;
+  readonly dataset: (d: DatasetChoice, o: OpenOptions) => Promise<Dataset<Item>>;
+  lesson(drawn: Drawn<Item>): Lesson;
+  /** How many targets of a picture there is room for; the heaviest are taken. Default: 1. */
+  readonly targets?: number;
+}
+
+/** The steps of a recipe that trains in front of a frozen language model (§3.3, §4.2, §4.3). */
+export async function trainLanguage<Item extends ImageRecord>(
+  recipe: Recipe,
+  task: LanguageTask<Item>,
+  options: TrainOptions,
+): Promise<Task> {
+  const { model, run } = recipe;
+  const { images, language, given } = task;
+  const data = await TrainingData.open(recipe, task, options);
+  const trains = model.freeze_vit ? trainsInStageTwo : trainsWithEncoder;
+  const lessons = new LessonTokens(task, recipe.data.max_txt_len);
+  const steps = await StepsByLength.create(
+    { ...run, lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) } },
+    (tokens, dropout) => ({ ...lossGraph(task, data, { run, tokens, dropout }), trains }),
+    {
+      initial: ({ declared }) =>
+        initialValues(
+          new Map([...declared].filter(([name]) => trains(name))),
+          new Map([...given, ...data.images.initial]),
+          { seed: run.seed, initializerRange: 0.02 },
+        ),
+      frozen: (name) => language.stored.get(name),
+    },
+  );
+
+  return {
+    data,
+    optimiser: steps.optimiser,
+    async gradients(step) {
+      const { items, imageFeeds, name } = await data.at(step);
+      const { tokens, feeds } = lessons.encode(items.map((drawn) => task.lesson(drawn)));
+      const scalars = await steps.gradients(step, tokens, { ...feeds, ...imageFeeds });
+      return { scalars, images: items.length, batch: name };
+    },
+    write: (folder) =>
+      writeModel(folder, {
+        architecture: task.instructed ? 'InstructBlipForConditionalGeneration' : 'Blip2ForConditionalGeneration',
+        config: task.config,
+        images,
+        // What stage 1 trained and this does not use (heads, text side) goes along: the model still matches and embeds.
+        parameters: { ...(task.instructed ? {} : Object.fromEntries(given)), ...steps.optimiser.parameters },
+        stored: language.stored,
+        textConfig: language.config,
+        tokenizers: { root: language.files, qformer: task.files },
+      }),
+  };
+}
+
+function lossGraph<Item extends ImageRecord>(
+  { config, images, language, instructed, targets = 1 }: LanguageTask<Item>,
+  data: TrainingData<Item>,
+  { run, tokens, dropout }: { run: Recipe['run']; tokens: number; dropout: DropoutPool },
+): Omit<TrainGraph<'loss'>, 'trains'> {
+  const p = new Params();
+  const batch = run.batch_size_train;
+  const { patches, width: imageWidth } = featuresOf(images);
+  const question = {
+    inputIds: input('questionIds', 'int64', [batch, tokens]),
+    attentionMask: input('questionMask', 'int64', [batch, tokens]),
+  };
+  const inputs = {
+    ...stageTwoInputs({ batch: batch * targets, patches, imageWidth, tokens }),
+    imageEmbeds: data.images.embeds(p, batch),
+    weights: input('weights', 'float32', [batch * targets]),
+    ...(instructed && { question }),
+  };
+  const loss = stageTwoLoss(p, inputs, {
+    config,
+    languageModel: language.lm,
+    dropout: run.dropout === 0 ? undefined : dropout.apply,
+  });
+  return { outputs: { loss }, declared: p.declared };
+}
+
+/** Lessons as the inputs of `lossGraph`; all texts of a step are padded to one length, each length being a graph. */
+class LessonTokens {
+  readonly #language: FrozenLanguageModel;
+  readonly #reader: Tokenizer | undefined;
+  readonly #targets: number;
+  readonly #maxLength: number;
+
+  constructor(
+    { language, files, instructed, targets = 1 }: Omit<LanguageTask<ImageRecord>, 'lesson' | 'dataset'>,
+    maxLength: number,
+  ) {
+    this.#language = language;
+    this.#reader = instructed && files ? new Tokenizer(files) : undefined;
+    this.#targets = targets;
+    this.#maxLength = maxLength;
+  }
+
+  encode(lessons: readonly Lesson[]): { tokens: number; feeds: Feeds } {
+    const maxLength = this.#maxLength;
+    const rows = lessons.flatMap(({ prompt, targets }) => {
+      const heaviest = targets.toSorted((a, b) => b.weight - a.weight);
+      return Array.from({ length: this.#targets }, (_, i) => ({ prompt, ...heaviest[i] }));
+    });
+    const texts = tokeniseTexts(
+      this.#language,
+      rows.map(({ prompt, text }) => ({ prompt, target: text })),
+      maxLength,
+    );
+    const prompts = lessons.map(({ prompt }) => prompt);
+    const read = (padTo = 0) => this.#reader?.encodeBatch(prompts, { maxLength, padTo, paddingSide: 'right' });
+    const tokens = padded(Math.max(texts.length, read()?.inputIds.shape[1] ?? 0), maxLength);
+    const question = read(tokens);
+    return {
+      tokens,
+      feeds: {
+        ...texts.padTo(tokens),
+        weights: floats(
+          [rows.length],
+          rows.map(({ weight }) => weight ?? 0),
+        ),
+        ...(question && { questionIds: question.inputIds, questionMask: question.attentionMask }),
+      },
+    };
+  }
+}

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { stageOneInputs, stageOneLosses, trainsWithEncoder } from '../blip2/index.ts';
+import { floats, random, type Value } from '../core/index.ts';
+import { datasetConfig, drawCaption, type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
+import { input } from '../graph/index.ts';
+import { Params } from '../nn/index.ts';
+import { blipCaption, Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { featuresOf } from './image-features.ts';
+import { initialValues } from './initial-values.ts';
+import { layerDecay } from './layer-decay.ts';
+import { writeModel } from './model-folder.ts';
+import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
+import { dataSection, type Recipe, runSection } from './recipe.ts';
+import { padded, StepsByLength } from './steps-by-length.ts';
+import type { Task, TrainOptions } from './task.ts';
+import { type Batch, TrainingData } from './training-data.ts';
+
+/** What the tasks with stage 1's three objectives share: their recipes' sections and their steps. */
+
+/** Pairs of an image and one of its captions. */
+export const captionData = dataSection(datasetConfig);
+
+export const objectivesRun = runSection.extend({
+  label_smoothing: z.number().min(0).max(1).default(0.1),
+  gather_gradient: z.boolean().default(true),
+  /** How many pairs of the batch ITM takes; absent: all. */
+  matching_pairs: z.int().positive().optional(),
+  /** ITM's negatives are drawn evenly until the first of these steps, and as hard as the reference's from the second. */
+  hard_negatives: z.tuple([z.int().nonnegative(), z.int().nonnegative()]).default([0, 0]),
+  loss_weights: z
+    .strictObject({ itc: z.number(), itm: z.number(), itg: z.number() })
+    .default({ itc: 1, itm: 1, itg: 1 }),
+});
+
+interface ObjectivesRecipe extends Recipe {
+  readonly data: z.output<typeof captionData>;
+  readonly run: z.output<typeof objectivesRun>;
+}
+
+/** A Q-Former to train, with its tokenizer. */
+export type QFormerStart = Pick<PretrainedModel, 'config' | 'trained'> & { readonly files: TokenizerFiles };
+
+export interface ObjectivesStart {
+  readonly images: ReadEncoder;
+  /** The Q-Former that training begins with; the vocabulary of a new one may depend on the captions. */
+  qformer(records: Records): Promise<QFormerStart>;
+  /** Standard deviation of weights that the start does not have. */
+  readonly initializerRange: number;
+  /** Whether other captions of an image in the batch are right ones for ITC too, or left out. */
+  readonly sharesTargets: boolean;
+}
+
+/** The steps of a recipe with the three objectives. */
+export async function trainObjectives(
+  recipe: ObjectivesRecipe,
+  { images, qformer, initializerRange, sharesTargets }: ObjectivesStart,
+  options: TrainOptions,
+): Promise<Task> {
+  const { run } = recipe;
+  const data = await TrainingData.open(recipe, { images, dataset: openDataset }, options);
+  const { config, trained, files } = await qformer(data.records);
+  const tokenizer = new Tokenizer(files);
+  const batch = run.batch_size_train;
+  const { patches, width: imageWidth } = featuresOf(images);
+
+  const steps = await StepsByLength.create(
+    { ...run, lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) } },
+    (tokens, dropout) => {
+      const p = new Params();
+      const inputs = {
+        ...stageOneInputs({ batch, patches, imageWidth, tokens }),
+        positives: input('positives', 'float32', [batch, batch]),
+        imageEmbeds: data.images.embeds(p, batch),
+      };
+      const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, {
+        decoderStart: tokenizer.require('bos'),
+        labelSmoothing: run.label_smoothing,
+        gatherGradient: run.gather_gradient,
+        weights: run.loss_weights,
+        dropout: run.dropout === 0 ? undefined : dropout.apply,
+        ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
+      });
+      return { outputs: { loss, itc, itm, itg, itmAccuracy }, declared: p.declared, trains: trainsWithEncoder };
+    },
+    {
+      initial: ({ declared }) =>
+        initialValues(declared, new Map([...trained, ...data.images.initial]), { seed: run.seed, initializerRange }),
+    },
+  );
+
+  return {
+    data,
+    optimiser: steps.optimiser,
+    async gradients(step) {
+      const read = await data.at(step);
+      const captions = captionsOf(read, run.seed);
+      const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
+      const scalars = await steps.gradients(step, tokens.inputIds.shape[1]!, {
+        ...tokens,
+        ...pairsOf(read, captions, sharesTargets),
+        ...noiseOf(run, step),
+        ...read.imageFeeds,
+      });
+      return { scalars, images: read.items.length, batch: read.name };
+    },
+    write: (folder) =>
+      writeModel(folder, {
+        architecture: 'Blip2ForImageTextRetrieval',
+        config,
+        images,
+        parameters: steps.optimiser.parameters,
+        tokenizers: { root: files },
+      }),
+  };
+}
+
+/** A caption for each record of a batch, drawn anew in every epoch, as the reference normalises it. */
+export const captionsOf = ({ items }: Batch<ImageTextRecord>, seed: number): string[] =>
+  items.map(({ record, epoch, index }) => blipCaption(drawCaption(record, { seed, epoch, index })));
+
+function tokenise(captions: readonly string[], tokenizer: Tokenizer, maxLength: number) {
+  const { inputIds } = tokenizer.encodeBatch(captions, { maxLength });
+  return tokenizer.encodeBatch(captions, { maxLength, padTo: padded(inputIds.shape[1]!, maxLength) });
+}
+
+/** Which images and texts of a batch belong together, [B, B] each: see StageOneBatch. */
+function pairsOf({ items }: Batch<ImageTextRecord>, captions: readonly string[], sharesTargets: boolean) {
+  const sameImage = (i: number, j: number) => items[i]!.record.imageId === items[j]!.record.imageId;
+  return {
+    positives: square(items.length, (i, j) => (i === j || (sharesTargets && sameImage(i, j)) ? 1 : 0)),
+    // Neither the same image nor the same caption.
+    negatives: square(items.length, (i, j) => (!sameImage(i, j) && captions[i] !== captions[j] ? 1 : 0)),
+  };
+}
+
+/** How hard the negatives of a step are to be, and the noise that draws them. */
+function noiseOf({ seed, batch_size_train: batch, hard_negatives }: ObjectivesRecipe['run'], step: number) {
+  const noise = random(seed, 'negatives', step);
+  return {
+    gumbelText: square(batch, () => noise.gumbel()),
+    gumbelImage: square(batch, () => noise.gumbel()),
+    hardness: floats([], [hardness(step, hard_negatives)]),
+  };
+}
+
+/** 0 before the first step, 1 from the second, linear between: ITM does not learn where it starts with hard negatives. */
+function hardness(step: number, [from, to]: readonly [number, number]): number {
+  if (step >= to) return 1;
+  return step < from ? 0 : (step - from) / (to - from);
+}
+
+const square = (n: number, f: (i: number, j: number) => number): Value<'float32'> =>
+  floats(
+    [n, n],
+    Float32Array.from({ length: n * n }, (_, k) => f(Math.floor(k / n), k % n)),
+  );

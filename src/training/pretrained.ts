@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
+import { ConfigError, type StoredTensor, type Value } from '../core/index.ts';
+import { Checkpoint, type JsonObject, jsonObject, readJsonObject } from '../hub/index.ts';
+import { parseImageProcessor } from '../image/index.ts';
+import { imageEncoder } from '../models/index.ts';
+import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
+import type { EncoderWithWeights } from './image-features.ts';
+import { type FrozenLanguageModel, languageModelOf } from './language-model.ts';
+import { trainableWeights } from './trainable-weights.ts';
+
+/** What training starts from: model folders, and what of them is used how. */
+
+/** An image encoder with the JSON it came from, to be written beside what was trained on it. */
+export interface ReadEncoder extends EncoderWithWeights {
+  readonly config: JsonObject;
+  readonly preprocessor: JsonObject;
+}
+
+/** Reads an image encoder from a Hugging Face folder. `size` is the side of its pictures where it is not the folder's. */
+export async function readEncoder(
+  model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number },
+  size: number | undefined,
+): Promise<ReadEncoder> {
+  const folder = model.image_encoder;
+  const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
+  return encoderOf({
+    config: await readJsonObject(join(folder, 'config.json')),
+    preprocessor: withSize(model.do_fit ? { ...preprocessor, do_fit: true } : preprocessor, size),
+    state: (await Checkpoint.open(folder)).entries,
+    pooling: model.image_feature_pooling,
+  });
+}
+
+const encoderOf = (read: Pick<ReadEncoder, 'config' | 'preprocessor' | 'state' | 'pooling'>): ReadEncoder => ({
+  ...read,
+  encoder: imageEncoder(read.config),
+  processor: parseImageProcessor(read.preprocessor),
+});
+
+/** A preprocessor's JSON for pictures of another side. */
+function withSize(preprocessor: JsonObject, side: number | undefined): JsonObject {
+  if (side === undefined) return preprocessor;
+  const square = { height: side, width: side };
+  return { ...preprocessor, size: square, ...('crop_size' in preprocessor && { crop_size: square }) };
+}
+
+/** A Q-Former with all that it was trained with. */
+export interface PretrainedModel {
+  readonly config: Blip2Config;
+  readonly images: ReadEncoder;
+  /** The Q-Former and its heads: all but the image encoder and the language model, by their full names. */
+  readonly trained: ReadonlyMap<string, Value>;
+  /** The Q-Former's own tokenizer; what is published of stage 2 has none. */
+  readonly files: TokenizerFiles | undefined;
+  /** What stage 2 connects. */
+  readonly language: FrozenLanguageModel | undefined;
+}
+
+const parts = ['vision_model.', 'language_model.'] as const;
+
+/** Reads a model folder to go on from: one that a run wrote, or a BLIP-2 that transformers loads. */
+export async function readPretrained(folder: string, size?: number): Promise<PretrainedModel> {
+  const json = await readJsonObject(join(folder, 'config.json'));
+  const config = parseBlip2Config(json);
+  const checkpoint = await Checkpoint.open(folder);
+  const rest = [...checkpoint.entries].filter(([name]) => !parts.some((part) => name.startsWith(part)));
+  const trained = await trainableWeights(new Map(rest));
+  const hasLanguage = trained.has('language_projection.weight');
+  const own = hasLanguage ? join(folder, 'qformer_tokenizer') : folder;
+  return {
+    config,
+    trained,
+    images: encoderOf({
+      config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
+      preprocessor: withSize(await readJsonObject(join(folder, 'preprocessor_config.json')), size),
+      state: stateBelow(parts[0], checkpoint),
+      pooling: config.image_feature_pooling,
+    }),
+    files: await readTokenizerFiles(own).catch((error) => {
+      if (hasLanguage) return undefined;
+      throw error;
+    }),
+    language: hasLanguage
+      ? languageModelOf({
+          config: jsonObject(json.text_config, `${folder}/config.json: text_config`),
+          state: stateBelow(parts[1], checkpoint),
+          files: await readTokenizerFiles(folder),
+        })
+      : undefined,
+  };
+}
+
+/** The tensors whose names begin with `root`, named from there. */
+const stateBelow = (root: string, { entries }: Checkpoint): Map<string, StoredTensor> =>
+  new Map([...entries].flatMap(([name, entry]) => (name.startsWith(root) ? [[name.slice(root.length), entry]] : [])));
+
+/** The same with the Q-Former's text side. Throws ConfigError where the model cannot read. */
+export async function readStageOne(
+  folder: string,
+  size?: number,
+): Promise<PretrainedModel & { readonly files: TokenizerFiles }> {
+  const { files, ...model } = await readPretrained(folder, size);
+  if (files && model.trained.has(wordTable)) return { ...model, files };
+  throw new ConfigError(
+    `${folder}: expected a model of stage 1, but its Q-Former has no ${wordTable} with a tokenizer`,
+  );
+}
+
+const wordTable = 'embeddings.word_embeddings.weight';
+
+/** The same with a language model. Throws ConfigError where there is none. */
+export async function readStageTwo(
+  folder: string,
+  size?: number,
+): Promise<PretrainedModel & { readonly language: FrozenLanguageModel }> {
+  const { language, ...model } = await readPretrained(folder, size);
+  if (language) return { ...model, language };
+  throw new ConfigError(`${folder}: expected a model of stage 2, but there is no language model in it`);
+}

@@ -1,0 +1,151 @@
+import { toFloat32, type Value } from '../core/index.ts';
+import type { ImageRecord } from '../data/index.ts';
+import type { Tensor } from '../graph/index.ts';
+import { type Dropout, Params } from '../nn/index.ts';
+import { compile, type Feeds, type Session, type Weights } from '../runtime/index.ts';
+import { startFrom } from './initial-values.ts';
+import { layerDecay } from './layer-decay.ts';
+import type { Optimiser } from './optimiser.ts';
+import type { ReadEncoder } from './pretrained.ts';
+import type { Recipe } from './recipe.ts';
+import type { Drawn } from './step-images.ts';
+import { StepsByLength } from './steps-by-length.ts';
+import type { Task, TrainOptions } from './task.ts';
+import { type DataSource, TrainingData } from './training-data.ts';
+
+/** What a step's graph is made of. */
+export interface GraphParts {
+  /** [B, P, Dv] */
+  readonly imageEmbeds: Tensor;
+  /** The length of all texts. */
+  readonly tokens: number;
+  readonly dropout: Dropout | undefined;
+}
+
+/** What the steps of one kind of training are, whatever the pictures come from. */
+export interface StepKind<Item extends ImageRecord, O extends string> {
+  /** Losses, all scalars, and perhaps other figures; `loss` is what falls. */
+  graph(p: Params, parts: GraphParts): Readonly<Record<O | 'loss', Tensor>>;
+  /** What that graph reads besides the pictures: a function of the records and the step. */
+  feeds(items: readonly Drawn<Item>[], step: number): { tokens: number; feeds: Feeds };
+  readonly trains: (name: string) => boolean;
+  /** Where it starts, by full names, and the standard deviation of what is new. */
+  readonly given: ReadonlyMap<string, Value>;
+  readonly initializerRange: number;
+  readonly frozen?: Weights;
+}
+
+/** The training data of a recipe, and its held-out data, which is neither augmented nor dropped from. */
+export interface RecipeData<Item extends ImageRecord> {
+  readonly training: TrainingData<Item>;
+  readonly heldOut: TrainingData<Item> | undefined;
+}
+
+export async function openData<Item extends ImageRecord>(
+  recipe: Recipe,
+  source: DataSource<Item>,
+  options: TrainOptions,
+): Promise<RecipeData<Item>> {
+  const { model, data } = recipe;
+  const training = await TrainingData.open(recipe, source, options);
+  if (!data.eval) return { training, heldOut: undefined };
+  const still = {
+    ...recipe,
+    model: { ...model, drop_path_rate: 0 },
+    data: { ...data, train: data.eval, augment: false },
+  };
+  return { training, heldOut: await TrainingData.open(still, source, options) };
+}
+
+/** The steps of a recipe: a task but for the model at its end. */
+export async function trainSteps<Item extends ImageRecord, O extends string>(
+  { run }: Recipe,
+  { training, heldOut, images }: RecipeData<Item> & { images: ReadEncoder },
+  kind: StepKind<Item, O>,
+): Promise<Omit<Task, 'write'>> {
+  const batch = run.batch_size_train;
+  const graphOn = (data: TrainingData<Item>, parts: Omit<GraphParts, 'imageEmbeds'>) => {
+    const p = new Params();
+    const outputs = kind.graph(p, { ...parts, imageEmbeds: data.images.embeds(p, batch) });
+    return { outputs, declared: p.declared, trains: kind.trains };
+  };
+  const steps = await StepsByLength.create(
+    { ...run, lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) } },
+    (tokens, dropout) => graphOn(training, { tokens, dropout: run.dropout === 0 ? undefined : dropout.apply }),
+    {
+      initial: startFrom(new Map([...kind.given, ...(await training.images.initial())]), {
+        seed: run.seed,
+        initializerRange: kind.initializerRange,
+      }),
+      ...(kind.frozen ? { frozen: kind.frozen } : {}),
+    },
+  );
+  const held = heldOut && {
+    data: heldOut,
+    losses: new LossesByLength<O>(
+      (tokens) => graphOn(heldOut, { tokens, dropout: undefined }).outputs,
+      steps.optimiser,
+      kind.frozen,
+    ),
+  };
+
+  return {
+    stepsPerEpoch: training.stepsPerEpoch,
+    optimiser: steps.optimiser,
+    async gradients(step) {
+      const { items, imageFeeds, name } = await training.at(step);
+      const { tokens, feeds } = kind.feeds(items, step);
+      const scalars = await steps.gradients(step, tokens, { ...feeds, ...imageFeeds });
+      return { scalars, images: items.length, batch: name };
+    },
+    ...(held && {
+      async evaluate() {
+        const sums: Record<string, number> = {};
+        const { stepsPerEpoch } = held.data;
+        for (let step = 0; step < stepsPerEpoch; step++) {
+          const { items, imageFeeds } = await held.data.at(step, stepsPerEpoch);
+          const { tokens, feeds } = kind.feeds(items, step);
+          const losses = await held.losses.run(tokens, { ...feeds, ...imageFeeds });
+          for (const [name, x] of Object.entries(losses)) sums[name] = (sums[name] ?? 0) + x / stepsPerEpoch;
+        }
+        return sums;
+      },
+    }),
+    async close() {
+      await training.close();
+      await heldOut?.close();
+      await held?.losses.release();
+    },
+  };
+}
+
+/** A graph's scalars without gradients, on the parameters as they are: one session for every text length in use. */
+class LossesByLength<O extends string> {
+  readonly #outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>;
+  readonly #optimiser: Optimiser;
+  readonly #frozen: Weights;
+  readonly #sessions = new Map<number, Session<O | 'loss'>>();
+
+  constructor(
+    outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>,
+    optimiser: Optimiser,
+    frozen: Weights = () => undefined,
+  ) {
+    this.#outputs = outputs;
+    this.#optimiser = optimiser;
+    this.#frozen = frozen;
+  }
+
+  async run(tokens: number, feeds: Feeds): Promise<Record<string, number>> {
+    const { parameters } = this.#optimiser;
+    const bind: Weights = (name) => (name in parameters ? 'input' : this.#frozen(name));
+    const session = this.#sessions.get(tokens) ?? (await compile(this.#outputs(tokens), bind, { spinning: false }));
+    this.#sessions.set(tokens, session);
+    const results: Record<string, Value> = await session.run({ ...parameters, ...feeds });
+    return Object.fromEntries(Object.entries(results).map(([name, v]) => [name, toFloat32(v)[0]!]));
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.release();
+  }
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { type ImageTextRecord, openDataset } from '../../data/index.ts';
+import { trainLanguage } from '../language-steps.ts';
+import { captionData } from '../objectives-steps.ts';
+import { readStageTwo } from '../pretrained.ts';
+import { encoderKeys, runSection } from '../recipe.ts';
+import type { Drawn } from '../step-images.ts';
+import { defineTask } from '../task.ts';
+import { captionOf, wholeCaption } from './stage-two.ts';
+
+const recipe = z.strictObject({
+  task: z.literal('caption'),
+  model: z.strictObject({
+    /** A folder that a stage-2 run wrote, or a published BLIP-2. */
+    pretrained: z.string(),
+    /** What captions go on from. */
+    prompt: z.string().default('a photo of'),
+    ...encoderKeys({ frozen: false }),
+  }),
+  data: captionData,
+  run: runSection,
+});
+
+/** Fine-tuning for captions (§4.2): stage 2's loss with the image encoder trained too, after a prompt that is kept. */
+export const caption = defineTask(recipe, async (recipe, options) => {
+  const { model, run } = recipe;
+  const { trained, config, ...two } = await readStageTwo(model.pretrained, model.image_size);
+  const task = {
+    ...two,
+    config: { ...config, caption_prompt: model.prompt },
+    given: trained,
+    dataset: openDataset,
+    lesson: (drawn: Drawn<ImageTextRecord>) => wholeCaption(captionOf(drawn, run.seed), model.prompt),
+  };
+  return trainLanguage(recipe, task, options);
+});

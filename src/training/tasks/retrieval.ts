@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { captionData, objectivesRun, trainObjectives } from '../objectives-steps.ts';
+import { readStageOne } from '../pretrained.ts';
+import { encoderKeys } from '../recipe.ts';
+import { defineTask } from '../task.ts';
+
+const recipe = z.strictObject({
+  task: z.literal('retrieval'),
+  model: z.strictObject({
+    /** A folder that a stage-1 run wrote. */
+    pretrained: z.string(),
+    ...encoderKeys({ frozen: false }),
+  }),
+  data: captionData,
+  run: objectivesRun,
+});
+
+/**
+ * Fine-tuning for retrieval (§4.4): stage 1's objectives with the image encoder trained too. Captions of the same image in
+ * a batch share ITC's target, and are never ITM's negatives.
+ */
+export const retrieval = defineTask(recipe, async (recipe, options) => {
+  const { images, ...qformer } = await readStageOne(recipe.model.pretrained, recipe.model.image_size);
+  const start = { images, qformer: async () => qformer, initializerRange: 0.02, sharesTargets: true };
+  return trainObjectives(recipe, start, options);
+});

@@ -1,0 +1,25 @@
+import { floats, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
+import { readTensor } from '../hub/index.ts';
+import { scaleOf } from '../runtime/index.ts';
+
+/** A state dict as values to train from: int8 weights are multiplied out by their rows' scales. */
+export async function trainableWeights(state: ReadonlyMap<string, StoredTensor>): Promise<Map<string, Value>> {
+  const scales = new Set([...state].flatMap(([name, { dtype }]) => (dtype === 'int8' ? [scaleOf(name)] : [])));
+  const weights = new Map<string, Value>();
+  for (const [name, entry] of state) {
+    if (scales.has(name)) continue;
+    const stored = await readTensor({ ...entry, name });
+    const scale = entry.dtype === 'int8' ? state.get(scaleOf(name)) : undefined;
+    weights.set(name, scale ? multiplyRows(stored, await readTensor({ ...scale, name: scaleOf(name) })) : stored);
+  }
+  return weights;
+}
+
+function multiplyRows(levels: Value, scale: Value): Value {
+  const factors = toFloat32(scale);
+  const width = levels.data.length / factors.length;
+  return floats(
+    levels.shape,
+    toFloat32(levels).map((x, i) => x * factors[Math.floor(i / width)]!),
+  );
+}

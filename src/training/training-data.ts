@@ -1,0 +1,174 @@
+import { DataError } from '../core/index.ts';
+import { concatenate, type Dataset, type ImageRecord, type OpenOptions, type Records } from '../data/index.ts';
+import type { Feeds } from '../runtime/index.ts';
+import { BatchPlan } from './batch-plan.ts';
+import { encodeDataset, openFeatureCache } from './image-features.ts';
+import type { ReadEncoder } from './pretrained.ts';
+import type { DatasetChoice } from './recipe.ts';
+import {
+  cachedImages,
+  checkEncoderKeys,
+  type Drawn,
+  encodedImages,
+  type StepImages,
+  type StepSettings,
+  trainedImages,
+} from './step-images.ts';
+import type { TrainOptions } from './task.ts';
+
+/** Where the records of a recipe come from, and what reads their pictures. */
+export interface DataSource<Item extends ImageRecord> {
+  readonly images: ReadEncoder;
+  readonly dataset: (d: DatasetChoice, o: OpenOptions) => Promise<Dataset<Item>>;
+}
+
+/** One step's records and what its graph is fed of their pictures. */
+export interface Batch<Item extends ImageRecord> {
+  readonly items: readonly Drawn<Item>[];
+  readonly imageFeeds: Feeds;
+  /** What errors call it. */
+  readonly name: string;
+}
+
+/** How many steps' pictures are read ahead of their use. */
+const ahead = 2;
+
+/**
+ * The records of a recipe with their pictures: a batch for every step, by the step alone. Pictures of the next steps are
+ * read while a step computes.
+ */
+export class TrainingData<Item extends ImageRecord> {
+  readonly images: StepImages;
+  /** All records, in one list. */
+  readonly records: Records<Item>;
+  readonly stepsPerEpoch: number;
+  readonly #sets: readonly Records<Item>[];
+  readonly #plan: BatchPlan;
+  readonly #maxSteps: number;
+  readonly #onBad: ((error: DataError) => void) | undefined;
+  readonly #batches = new Map<number, Promise<Batch<Item>>>();
+
+  private constructor(
+    sets: readonly Records<Item>[],
+    { run }: StepSettings,
+    open: { images: StepImages; records: Records<Item>; onBad: ((error: DataError) => void) | undefined },
+  ) {
+    this.images = open.images;
+    this.records = open.records;
+    this.#onBad = open.onBad && onceEach(open.onBad);
+    this.#sets = sets;
+    this.#maxSteps = run.max_steps;
+    if (sets.every(({ length }) => length < run.batch_size_train)) {
+      const usable = sets.reduce((n, { length }) => n + length, 0);
+      throw new DataError(
+        `data.train has ${usable} usable pictures, fewer than run.batch_size_train = ${run.batch_size_train}`,
+      );
+    }
+    this.#plan = new BatchPlan(sets, { batchSize: run.batch_size_train, seed: run.seed });
+    this.stepsPerEpoch = this.#plan.stepsPerEpoch;
+  }
+
+  /**
+   * Opens the datasets; where neither pictures nor encoder change, encodes what was never encoded. Throws DataError naming
+   * what cannot be used, UsageError where the recipe's keys do not fit each other.
+   */
+  static async open<Item extends ImageRecord>(
+    settings: StepSettings,
+    source: DataSource<Item>,
+    options: TrainOptions,
+  ): Promise<TrainingData<Item>> {
+    const { model, data } = settings;
+    checkEncoderKeys(model, settings.run);
+    const skipBad = options.skipBad ?? false;
+    const report = (error: DataError) => options.onMessage?.(`left out: ${error.message}`);
+    const onBad = skipBad ? report : undefined;
+    const sets = await Promise.all(data.train.map((d) => source.dataset(d, { skipBad, onSkip: report })));
+    const records = concatenate(sets);
+    if (model.freeze_vit && !data.augment) {
+      const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, onBad, options });
+      return new TrainingData(cached.sets, settings, { images: cached.images, records, onBad });
+    }
+    const images = await (model.freeze_vit ? encodedImages : trainedImages)(source.images, settings);
+    return new TrainingData(sets, settings, { images, records, onBad });
+  }
+
+  /** The batch of a step, with a look at those before `end`. Throws DataError naming a picture that cannot be used. */
+  at(step: number, end = this.#maxSteps): Promise<Batch<Item>> {
+    for (const known of this.#batches.keys()) if (known < step) this.#batches.delete(known);
+    const last = Math.min(step + ahead, end - 1);
+    for (let next = step; next <= last; next++) {
+      if (this.#batches.has(next)) continue;
+      const batch = this.#read(next);
+      batch.catch(() => {}); // reported when its turn comes
+      this.#batches.set(next, batch);
+    }
+    return this.#batches.get(step)!;
+  }
+
+  close(): Promise<void> {
+    return this.images.close();
+  }
+
+  async #read(step: number): Promise<Batch<Item>> {
+    const { dataset, epoch, indices } = this.#plan.at(step);
+    const read = await Promise.all(indices.map((index) => this.#load({ dataset, epoch, index })));
+    const items = read.map(({ drawn }) => drawn);
+    const pictures = read.map(({ loaded }) => loaded);
+    const name = items.map(({ record }) => record.id).join(', ');
+    return { items, name, imageFeeds: await this.images.feeds(pictures, step) };
+  }
+
+  /** A record with its picture, or the next one whose picture can be used, so that batches keep their size. */
+  async #load(at: Omit<Drawn, 'record'>): Promise<{ drawn: Drawn<Item>; loaded: unknown }> {
+    const set = this.#sets[at.dataset]!;
+    for (let tried = 0; ; tried++) {
+      const index = (at.index + tried) % set.length;
+      const drawn = { ...at, index, record: set.record(index) };
+      try {
+        return { drawn, loaded: await this.images.load(drawn) };
+      } catch (cause) {
+        if (!(cause instanceof DataError)) throw cause;
+        const error = new DataError(`record ${drawn.record.id}: ${cause.message}`, { cause });
+        if (!this.#onBad || tried + 1 === set.length) throw error;
+        this.#onBad(error);
+      }
+    }
+  }
+}
+
+/** The datasets without what cannot be encoded, and the features of the rest. */
+async function cacheSets<Item extends ImageRecord>(
+  sets: readonly Dataset<Item>[],
+  images: ReadEncoder,
+  { folder, onBad, options }: { folder: string; onBad: ((e: DataError) => void) | undefined; options: TrainOptions },
+): Promise<{ sets: Records<Item>[]; images: StepImages }> {
+  const cache = await openFeatureCache(folder, images);
+  const keys = await encodeDataset(concatenate(sets), cache, {
+    images,
+    onProgress: (done, total) => options.onMessage?.(`encoding images: ${done} of ${total}`),
+    onSkip: onBad,
+    signal: options.signal,
+  });
+  let start = 0;
+  const kept = sets.map((set) => {
+    const own = keys.slice(start, start + set.length);
+    start += set.length;
+    const places = [...own.keys()].filter((i) => own[i] !== undefined);
+    return { places, keys: places.map((i) => own[i]!), set };
+  });
+  return {
+    sets: kept.map(({ places, set }) =>
+      places.length === set.length ? set : { length: places.length, record: (i) => set.record(places[i]!) },
+    ),
+    images: cachedImages(cache, ({ dataset, index }) => kept[dataset]!.keys[index]!),
+  };
+}
+
+/** Tells each error once, whatever number of epochs meets it. */
+function onceEach(onBad: (error: DataError) => void): (error: DataError) => void {
+  const told = new Set<string>();
+  return (error) => {
+    if (!told.has(error.message)) onBad(error);
+    told.add(error.message);
+  };
+}

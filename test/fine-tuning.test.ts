@@ -1,0 +1,244 @@
+/** Stage 2 with an encoder-decoder, and the fine-tuning tasks, trained for a few steps on small random models. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { elements, floats, random, type Value } from '../src/core/index.ts';
+import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
+import { languageModel } from '../src/models/index.ts';
+import { Params } from '../src/nn/index.ts';
+import { logitsGraph } from '../src/pipelines/graphs.ts';
+import { Blip2 } from '../src/pipelines/index.ts';
+import { readRecipe, type TrainOptions, train } from '../src/training/index.ts';
+import { writeRandomModel } from './random-model.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-tune-'));
+  await writeRandomModel(join(folder, 'one'), { quantised: true });
+  await writeRandomModel(join(folder, 'two'), { language: true });
+  await writeT5(join(folder, 't5'));
+  await writePictures();
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** A small T5 with the tokenizer of the random models. */
+async function writeT5(path: string): Promise<void> {
+  const read = async (file: string) => JSON.parse(await readFile(join(folder, 'one', file), 'utf8'));
+  const { qformer_config } = await read('config.json');
+  const config = {
+    model_type: 't5',
+    ...{ vocab_size: qformer_config.vocab_size, d_model: 16, d_kv: 8, d_ff: 24, num_heads: 2, num_layers: 1 },
+    eos_token_id: 3,
+  };
+  const p = new Params();
+  logitsGraph(p, languageModel(config));
+  const weights = [...p.declared].map(([name, { shape }]): [string, Value] => {
+    const draws = random(2, name);
+    const size = elements(shape.map(Number));
+    return [
+      name,
+      floats(
+        shape.map(Number),
+        Float32Array.from({ length: size }, () => 0.3 * draws.normal()),
+      ),
+    ];
+  });
+  await writeJson(join(path, 'config.json'), config);
+  for (const file of ['tokenizer.json', 'tokenizer_config.json']) await writeJson(join(path, file), await read(file));
+  await writeSafetensors(join(path, 'model.safetensors'), weights);
+}
+
+async function writePictures(): Promise<void> {
+  const rows = await Promise.all(
+    ['red', 'blue', 'green', 'white', 'black', 'orange'].map(async (background, i) => {
+      const pixels = sharp({ create: { width: 40 + i, height: 36, channels: 3, background } });
+      const spot = { create: { width: 9, height: 9, channels: 3 as const, background: 'gray' } };
+      await pixels
+        .composite([{ input: spot, left: 3 * i, top: 5 }])
+        .png()
+        .toFile(join(folder, `${i}.png`));
+      return { image: `${i}.png`, image_id: Math.floor(i / 2), caption: i % 2 ? 'a blue cat' : 'a red dog' };
+    }),
+  );
+  const lines = (list: readonly object[]) => `${list.map((row) => JSON.stringify(row)).join('\n')}\n`;
+  await writeFile(join(folder, 'data.jsonl'), lines(rows));
+  const asked = rows.map(({ image }, i) => ({
+    ...{ image, question: i % 2 ? 'a cat' : 'the apple' },
+    answers: i % 3 ? ['blue', 'red', 'blue'] : ['dog'],
+  }));
+  await writeFile(join(folder, 'questions.jsonl'), lines(asked));
+}
+
+interface Settings {
+  readonly task: string;
+  readonly model: string;
+  readonly data?: string;
+  readonly run?: string;
+  readonly file?: string;
+}
+
+async function recipe(output: string, { task, model, data = '', run = '', file = 'data.jsonl' }: Settings) {
+  const path = join(folder, 'recipe.yaml');
+  const lines = [
+    `task: ${task}`,
+    `model: { ${model.replaceAll('$', folder)} }`,
+    `data: { train: [{ type: jsonl, path: ${join(folder, file)} }], max_txt_len: 12, feature_cache: ${folder}/cache${data} }`,
+    `run: { output_dir: ${join(folder, output)}, batch_size_train: 3, max_steps: 3, warmup_steps: 1, init_lr: 1.0e-2, log_every: 1, save_every: 1, seed: 3${run} }`,
+  ];
+  await writeFile(path, lines.join('\n'));
+  return readRecipe(path);
+}
+
+const readAll = async (path: string) => (await Checkpoint.open(join(folder, path))).readAll();
+const metrics = async (run: string) => readFile(join(folder, run, 'metrics.jsonl'), 'utf8');
+const json = async (path: string) => JSON.parse(await readFile(join(folder, path), 'utf8'));
+const below = (weights: Readonly<Record<string, Value>>, root: string) =>
+  Object.entries(weights).filter(([name]) => name.startsWith(root));
+
+describe('stage 2 in front of an encoder-decoder', () => {
+  const settings = { task: 'stage2', model: 'stage1: $/one, language_model: $/t5, prompt: a cat, prefix_lm: true' };
+
+  it('trains the Q-Former and the projection alone, on prefixes and suffixes', async () => {
+    expect(await train(await recipe('t5-run', settings))).toBe(true);
+    const model = await readAll('t5-run/model');
+    for (const [name, v] of Object.entries(await readAll('t5'))) {
+      expect(model[`language_model.${name}`], name).toEqual(v);
+    }
+    const start = await readAll('one');
+    for (const [name, v] of below(start, 'vision_model.')) expect(model[name], name).toEqual(v);
+    expect(model.query_tokens).not.toEqual(start.query_tokens);
+    expect(await json('t5-run/model/config.json')).toMatchObject({ caption_prompt: 'a cat' });
+    const losses = (await metrics('t5-run')).trim().split('\n');
+    expect(new Set(losses.map((line) => JSON.parse(line).loss)).size).toBe(3);
+  });
+
+  it('writes a model that captions', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 't5-run/model'));
+    expect(await model.caption([join(folder, '0.png')], { prompt: 'a cat', maxNewTokens: 2 })).toHaveLength(1);
+    await model.release();
+  });
+
+  it('asks for an encoder-decoder to cut captions for', async () => {
+    const wrong = { ...settings, model: settings.model.replace('$/t5', '$/llama') };
+    await writeLlama();
+    await expect(train(await recipe('wrong', wrong))).rejects.toThrow(/prefix_lm: .*llama is a decoder/);
+  });
+});
+
+/** The language model of the random model of stage 2 in a folder of its own. */
+async function writeLlama(): Promise<void> {
+  await writeJson(join(folder, 'llama/config.json'), (await json('two/config.json')).text_config);
+  for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
+    await writeJson(join(folder, 'llama', file), await json(`two/${file}`));
+  }
+  const weights = below(await readAll('two'), 'language_model.');
+  await writeSafetensors(
+    join(folder, 'llama/model.safetensors'),
+    weights.map(([name, v]) => [name.slice('language_model.'.length), v] as const),
+  );
+}
+
+describe('fine-tuning for retrieval, on augmented pictures of another size', () => {
+  const settings = {
+    task: 'retrieval',
+    model: 'pretrained: $/one, image_size: 56, drop_path_rate: 0.5',
+    data: ', augment: true',
+    run: ', lr_layer_decay: 0.5',
+  };
+  beforeAll(async () => {
+    expect(await train(await recipe('retrieval', settings))).toBe(true);
+  });
+
+  it('goes on after an interruption as if there had been none', async () => {
+    const stop = new AbortController();
+    const options: TrainOptions = { signal: stop.signal, onProgress: ({ step }) => step === 0 && stop.abort() };
+    expect(await train(await recipe('interrupted', settings), options)).toBe(false);
+    expect(await train(await recipe('interrupted', settings), { resume: true })).toBe(true);
+    expect(await metrics('interrupted')).toBe(await metrics('retrieval'));
+    expect(await readAll('interrupted/model')).toEqual(await readAll('retrieval/model'));
+  });
+
+  it('trains the image encoder too, the less the earlier the block, and writes it as numbers of its own', async () => {
+    const [start, end] = [await readAll('two'), await readAll('retrieval/model')]; // as `one`, but not as int8
+    const maskToken = 'vision_model.embeddings.mask_token'; // only pre-training reads it
+    const frozen = (weights: Readonly<Record<string, Value>>) => below(weights, maskToken).sort();
+    expect(frozen(end)).toEqual(frozen(await readAll('one')));
+    const names = (weights: Readonly<Record<string, Value>>) => below(weights, 'vision_model.').map(([name]) => name);
+    expect(new Set(names(end))).toEqual(new Set([...names(start), `${maskToken}.scale`]));
+    const movement = (name: string) => {
+      const [from, to] = [start[name]!.data, end[name]!.data];
+      return Math.max(...Array.from(to, (x, i) => Math.abs(Number(x) - Number(from[i]))));
+    };
+    const bias = (layer: number) => movement(`vision_model.encoder.layer.${layer}.mlp.fc2.bias`);
+    expect(bias(1)).toBeGreaterThan(0);
+    expect(bias(1) / bias(0)).toBeCloseTo(2, 1); // Adam's first steps are as long as the rate
+  });
+
+  it('writes a model that matches pictures of that size', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'retrieval/model'));
+    expect((await model.preprocess([join(folder, '0.png')])).shape).toEqual([1, 3, 56, 56]);
+    const [match] = await model.match(join(folder, '0.png'), ['a red dog']);
+    expect(match!.itm).toBeGreaterThan(0);
+    await model.release();
+  });
+});
+
+describe('fine-tuning for captions', () => {
+  it('trains the image encoder and not the language model, and keeps the prompt with the model', async () => {
+    expect(await train(await recipe('caption', { task: 'caption', model: 'pretrained: $/two' }))).toBe(true);
+    const [start, end] = [await readAll('two'), await readAll('caption/model')];
+    for (const [name, v] of below(start, 'language_model.')) expect(end[name], name).toEqual(v);
+    const [name, before] = below(start, 'vision_model.encoder')[0]!;
+    expect(end[name]).not.toEqual(before);
+    expect(await json('caption/model/config.json')).toMatchObject({ caption_prompt: 'a photo of' });
+    const model = await Blip2.fromPretrained(join(folder, 'caption/model'));
+    expect(model.uses).toContain('caption');
+    await model.release();
+  });
+
+  it('asks for a language model', async () => {
+    const wrong = { task: 'caption', model: 'pretrained: $/one' };
+    await expect(train(await recipe('wrong', wrong))).rejects.toThrow(/one: expected a model of stage 2/);
+  });
+});
+
+describe('fine-tuning for questions', () => {
+  const settings = {
+    task: 'vqa',
+    model: "pretrained: $/two, freeze_vit: true, prompt: 'a {} is'",
+    data: ', answers_per_question: 2',
+    file: 'questions.jsonl',
+  };
+
+  it('trains queries that read the question, and writes a model that answers', async () => {
+    expect(await train(await recipe('vqa', settings))).toBe(true);
+    const [start, end] = [await readAll('two'), await readAll('vqa/model')];
+    for (const root of ['language_model.', 'vision_model.']) {
+      for (const [name, v] of below(start, root)) expect(end[name], name).toEqual(v);
+    }
+    const words = 'embeddings.word_embeddings.weight';
+    expect(end[`qformer.${words}`]!.data).not.toEqual(start[words]!.data);
+    expect(await json('vqa/model/config.json')).toMatchObject({
+      architectures: ['InstructBlipForConditionalGeneration'],
+      question_prompt: 'a {} is',
+    });
+    const model = await Blip2.fromPretrained(join(folder, 'vqa/model'));
+    expect((await model.answer(join(folder, '0.png'), 'a cat is', { raw: true, maxNewTokens: 2 })).score).toBeLessThan(
+      0,
+    );
+    await model.release();
+  });
+
+  it.each([
+    ["pretrained: $/two, prompt: 'what?'", /model\.prompt: expected a template with \{\}/],
+    [
+      'pretrained: $/two, freeze_vit: true, drop_path_rate: 0.1',
+      /drop_path_rate: expected 0, because model\.freeze_vit/,
+    ],
+    ['pretrained: $/nowhere', /nowhere/],
+  ])('refuses %s', async (model, message) => {
+    await expect((async () => train(await recipe('wrong', { ...settings, model })))()).rejects.toThrow(message);
+  });
+});
