@@ -1,12 +1,21 @@
 /** `npm run bench -- NAME…`: claims measured beside their peers, a line of JSON for each result; without NAME, a list. */
 import { nearest } from '../src/core/index.ts';
+import { captionBeam, captionFp32, captionInt4, captionInt8, decode, folderInt8, start, vitInt8 } from './caption.ts';
 import type { Claim } from './measure.ts';
 import { search } from './search.ts';
 import { stageOneStep } from './stage1-step.ts';
 
 const claims: Readonly<Record<string, Claim>> = {
+  'caption-beam': captionBeam,
+  'caption-fp32': captionFp32,
+  'caption-int4': captionInt4,
+  'caption-int8': captionInt8,
+  decode,
+  'folder-int8': folderInt8,
   search,
   'stage1-step': stageOneStep,
+  start,
+  'vit-int8': vitInt8,
 };
 
 const names = process.argv.slice(2);

@@ -14,7 +14,8 @@ export class Peer {
   readonly #answers: AsyncIterator<string>;
   readonly #script: string;
 
-  private constructor(script: string, child: ChildProcess) {
+  private constructor(script: string, command: string, args: readonly string[]) {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#script = script;
     this.#process = child;
     this.#answers = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
@@ -22,16 +23,20 @@ export class Peer {
 
   /** Starts bench/peers/`script` with its settings. */
   static start(script: string, settings: object): Peer {
-    const path = join(import.meta.dirname, 'peers', script);
-    const child = spawn(python(), [path, JSON.stringify(settings)], { stdio: ['pipe', 'pipe', 'inherit'] });
-    return new Peer(script, child);
+    return new Peer(script, python(), [join(import.meta.dirname, 'peers', script), JSON.stringify(settings)]);
+  }
+
+  /** Starts bench/workers/`script`: ours, in a process of its own, whose memory is its own as well. */
+  static ours(script: string, settings: object): Peer {
+    const path = join(import.meta.dirname, 'workers', script);
+    return new Peer(script, process.execPath, ['--import', 'tsx', path, JSON.stringify(settings)]);
   }
 
   /** The peer's answer to a command: numbers by name. Throws RuntimeError where it has ended. */
   async ask(command: string): Promise<Record<string, number>> {
     this.#process.stdin!.write(`${command}\n`);
     const { done, value } = await this.#answers.next();
-    if (done) throw new RuntimeError(`bench/peers/${this.#script} ended without an answer to "${command}"`);
+    if (done) throw new RuntimeError(`bench: ${this.#script} ended without an answer to "${command}"`);
     return JSON.parse(value);
   }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { elements, floats, random, type Value } from '../src/core/index.ts';
+import { elements, floats, random, toNumbers, type Value } from '../src/core/index.ts';
 import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
 import { languageModel } from '../src/models/index.ts';
 import { Params } from '../src/nn/index.ts';
@@ -79,7 +79,11 @@ interface Settings {
   readonly file?: string;
 }
 
-async function recipe(output: string, { task, model, data = '', run = '', file = 'data.jsonl' }: Settings) {
+async function recipe(
+  output: string,
+  { task, model, data = '', run = '', file = 'data.jsonl' }: Settings,
+  ...changes: string[]
+) {
   const path = join(folder, 'recipe.yaml');
   const lines = [
     `task: ${task}`,
@@ -88,7 +92,7 @@ async function recipe(output: string, { task, model, data = '', run = '', file =
     `run: { output_dir: ${join(folder, output)}, batch_size_train: 3, max_steps: 3, warmup_steps: 1, init_lr: 1.0e-2, log_every: 1, save_every: 1, seed: 3${run} }`,
   ];
   await writeFile(path, lines.join('\n'));
-  return readRecipe(path);
+  return readRecipe(path, changes);
 }
 
 const readAll = async (path: string) => (await Checkpoint.open(join(folder, path))).readAll();
@@ -168,8 +172,8 @@ describe('fine-tuning for retrieval, on augmented pictures of another size', () 
     const names = (weights: Readonly<Record<string, Value>>) => below(weights, 'vision_model.').map(([name]) => name);
     expect(new Set(names(end))).toEqual(new Set([...names(start), `${maskToken}.scale`]));
     const movement = (name: string) => {
-      const [from, to] = [start[name]!.data, end[name]!.data];
-      return Math.max(...Array.from(to, (x, i) => Math.abs(Number(x) - Number(from[i]))));
+      const from = toNumbers(start[name]!);
+      return Math.max(...toNumbers(end[name]!).map((x, i) => Math.abs(x - from[i]!)));
     };
     const bias = (layer: number) => movement(`vision_model.encoder.layer.${layer}.mlp.fc2.bias`);
     expect(bias(1)).toBeGreaterThan(0);
@@ -240,5 +244,30 @@ describe('fine-tuning for questions', () => {
     ['pretrained: $/nowhere', /nowhere/],
   ])('refuses %s', async (model, message) => {
     await expect((async () => train(await recipe('wrong', { ...settings, model })))()).rejects.toThrow(message);
+  });
+});
+
+describe('held-out losses', () => {
+  const settings = { task: 'caption', model: 'pretrained: $/two, freeze_vit: true' };
+  const watch = ['run.eval_every=1', 'run.patience=1', 'run.init_lr=5']; // the first step is a small one, the second ruins it
+
+  it('stop a run when they fall no more, and its model is that of the lowest', async () => {
+    const held = `data.eval=[{ type: jsonl, path: ${folder}/data.jsonl }]`;
+    expect(await train(await recipe('stopped', settings, held, ...watch))).toBe(true);
+    const lines = (await metrics('stopped')).trim().split('\n');
+    const [first, second, ...more] = lines.map((line) => JSON.parse(line).eval_loss);
+    expect(second).toBeGreaterThan(first);
+    expect(more).toEqual([]);
+    const best = await readAll('stopped/checkpoints/best.safetensors');
+    const model = await readAll('stopped/model');
+    for (const [name, v] of Object.entries(best)) expect(model[name], name).toEqual(v);
+
+    await rm(join(folder, 'stopped/model'), { recursive: true });
+    expect(await train(await recipe('stopped', settings, held, ...watch), { resume: true })).toBe(true);
+    expect(await readAll('stopped/model')).toEqual(model);
+  });
+
+  it('are needed to stop early', async () => {
+    await expect(train(await recipe('wrong', settings, ...watch))).rejects.toThrow(/run\.patience: .*no data\.eval/);
   });
 });

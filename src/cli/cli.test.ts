@@ -56,17 +56,50 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+describe.concurrent('export', () => {
+  it('says what transformers cannot hold, and writes a folder that is the same model', async () => {
+    const to = join(folder, 'exported');
+    const { code, stdout, stderr } = await blip2(['export', model, to]);
+    expect([code, stdout]).toEqual([0, '']);
+    expect(stderr).toMatch(/^blip2: transformers cannot load this model, only blip2 can: its image encoder is dinov2/);
+    const [before, after] = await Promise.all([model, to].map((each) => Checkpoint.open(each)));
+    expect(await after!.readAll()).toEqual(await before!.readAll());
+  });
+
+  it('writes graphs beside their weights, with a card', async () => {
+    const to = join(folder, 'onnx');
+    expect(await blip2(['export', model, to, '--onnx'])).toMatchObject({ code: 0, stdout: '' });
+    expect((await readdir(to)).sort()).toEqual([
+      'README.md',
+      'config.json',
+      'decoder_model_merged.onnx',
+      'embed_tokens.onnx',
+      'itm.onnx',
+      'model.safetensors',
+      'preprocessor_config.json',
+      'qformer.onnx',
+      'text_model.onnx',
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'vision_model.onnx',
+    ]);
+    expect(await blip2(['export', model, to, '--onnx', '--compact'])).toMatchObject({ code: 2 });
+  });
+});
+
 describe.concurrent('chat', () => {
   it('answers the questions on standard input, one after another', async () => {
     const args = ['chat', example, '-m', stageTwo, '-n', '4'];
-    const asked = await blip2([...args, '--json'], { input: 'a cat\n\nthe dog\n' });
+    const [asked, typed] = await Promise.all([
+      blip2([...args, '--json'], { input: 'a cat\n\nthe dog\n' }),
+      blip2(args, { input: 'a cat\nthe dog' }),
+    ]);
     expect(asked.stderr).toBe('');
     expect(rows(asked.stdout).map(({ image, question }) => [image, question])).toEqual([
       [example, 'a cat'],
       [example, 'the dog'],
     ]);
-    const { stdout } = await blip2(args, { input: 'a cat\nthe dog' });
-    expect(stdout).toBe(
+    expect(typed.stdout).toBe(
       rows(asked.stdout)
         .map(({ answer }) => `${answer}\n`)
         .join(''),

@@ -43,7 +43,7 @@ export interface VectorIndex {
   readonly manifest: Manifest;
   size(): Promise<number>;
   find(selection: Selection): Promise<Picture[]>;
-  /** Adds pictures; one whose id is there already is replaced. */
+  /** Adds pictures of different ids; one whose id is there already is replaced. */
   put(items: readonly Item[]): Promise<void>;
   /** Gives pictures that are there the paths that these have. */
   rename(pictures: readonly Picture[]): Promise<void>;

@@ -1,13 +1,13 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError } from '../core/index.ts';
-import { encodeModel } from '../graph/index.ts';
-import { Checkpoint, readTensor, streamSafetensors, writeBytes, writeText } from '../hub/index.ts';
-import { weightsFrom } from '../runtime/index.ts';
+import { CheckpointError, ConfigError } from '../core/index.ts';
+import { type Binding, encodeModel } from '../graph/index.ts';
+import { Checkpoint, readJsonObject, readTensor, streamSafetensors, writeBytes, writeText } from '../hub/index.ts';
+import { type Weights, weightsFrom } from '../runtime/index.ts';
 import { copyText } from './copy-text.ts';
-import { openModel } from './model-files.ts';
+import { type ModelFiles, openModel } from './model-files.ts';
 import { onnxCard } from './onnx-card.ts';
 import { onnxGraphs } from './onnx-graphs.ts';
+import { storedPrecision } from './quantised-folder.ts';
 
 /** The weights of all graphs, each of which refers to its own by their places in this file. */
 const weightsFile = 'model.safetensors';
@@ -19,31 +19,39 @@ const weightsFile = 'model.safetensors';
  */
 export async function exportOnnx(from: string, to: string): Promise<void> {
   const model = await openModel(from);
-  const graphs = onnxGraphs(model);
-  await mkdir(to, { recursive: true });
-  const sources = [...model.checkpoint.entries.values()].map((entry) => ({
+  const precision = storedPrecision(await readJsonObject(join(from, 'config.json')));
+  if (precision) throw new ConfigError(`${from} is kept in ${precision}; export the model that it was made from`);
+  const weights = await writeWeights(model, to);
+  const bind = (name: string): Binding => {
+    const binding = weights(name);
+    if (binding) return binding;
+    throw new CheckpointError(`${from}: no tensor ${name}, which a graph needs`);
+  };
+  const graphs = Object.entries(onnxGraphs(model));
+  const encoded = graphs.map(([name, outputs]) => ({ name, outputs, ...encodeModel(outputs, bind) }));
+  for (const { name, bytes } of encoded) await writeBytes(join(to, `${name}.onnx`), bytes);
+  await copyText(from, to);
+  await writeTokenizers(model, to);
+  await writeText(join(to, 'README.md'), onnxCard(model, encoded));
+}
+
+/** All weights in one file, and where each lies in it, relative to the graphs. */
+async function writeWeights({ checkpoint }: ModelFiles, to: string): Promise<Weights> {
+  const sources = [...checkpoint.entries.values()].map((entry) => ({
     ...entry,
     data: async () => (await readTensor(entry)).data,
   }));
   await streamSafetensors(join(to, weightsFile), sources, { format: 'pt' });
   const { entries } = await Checkpoint.open(to);
-  const weights = weightsFrom(new Map([...entries].map(([name, entry]) => [name, { ...entry, file: weightsFile }])));
-  const bind = (name: string) => {
-    const binding = weights(name);
-    if (binding) return binding;
-    throw new CheckpointError(`${from}: no tensor ${name}, which a graph needs`);
-  };
-  const encoded = Object.entries(graphs).map(([name, outputs]) => ({ name, outputs, ...encodeModel(outputs, bind) }));
-  for (const { name, bytes } of encoded) await writeBytes(join(to, `${name}.onnx`), bytes);
-  await copyText(from, to);
-  const { tokenizer, language } = model;
-  const tokenizers = language
-    ? { '.': language.tokenizer, ...(tokenizer && { qformer_tokenizer: tokenizer }) }
-    : { ...(tokenizer && { '.': tokenizer }) };
-  for (const [folder, { files }] of Object.entries(tokenizers)) {
-    // Padding and truncation in the file are whatever the last program had set.
+  return weightsFrom(new Map([...entries].map(([name, entry]) => [name, { ...entry, file: weightsFile }])));
+}
+
+/** As files that anyone's tokenizers read: padding and truncation in ours are whatever the last program had set. */
+async function writeTokenizers({ tokenizer, language }: ModelFiles, to: string): Promise<void> {
+  const root = language?.tokenizer ?? tokenizer;
+  const folders = { ...(root && { '.': root }), ...(language && tokenizer && { qformer_tokenizer: tokenizer }) };
+  for (const [folder, { files }] of Object.entries(folders)) {
     const plain = { ...files.tokenizer, padding: null, truncation: null };
     await writeText(join(to, folder, 'tokenizer.json'), `${JSON.stringify(plain)}\n`);
   }
-  await writeText(join(to, 'README.md'), onnxCard(model, encoded));
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -83,6 +83,26 @@ describe('a quantised model', () => {
     });
     expect(groups.find(({ layers }) => layers === 'itm_head.weight')).toMatchObject({ weights: 'float32' });
     await model.release();
+  });
+});
+
+describe('writeQuantised', () => {
+  it('records how the folder was made, and leaves nothing else', async () => {
+    await writeQuantised(at('model'), at('recorded'), 'int4');
+    const { quantization_config: recipe, ...rest } = JSON.parse(
+      await readFile(join(at('recorded'), 'config.json'), 'utf8'),
+    );
+    expect(recipe).toMatchObject({ quant_method: 'blip2', precision: 'int4' });
+    expect(rest).toEqual(JSON.parse(await readFile(join(at('model'), 'config.json'), 'utf8')));
+    expect((await readdir(at('recorded'))).sort()).toEqual((await readdir(at('model'))).sort());
+    expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it('refuses to write over a folder, and to quantise twice', async () => {
+    await expect(writeQuantised(at('model'), at('compact'), 'int8')).rejects.toThrow(/compact is there already/);
+    await writeQuantised(at('model'), at('once'), 'int8');
+    await expect(writeQuantised(at('once'), at('twice'), 'int4')).rejects.toThrow(/once is quantised already/);
+    expect(await readdir(folder)).not.toContain('twice');
   });
 });
 

@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UsageError } from '../core/index.ts';
+import { toFloat32, UsageError } from '../core/index.ts';
 import {
   hubSettings,
   type JsonObject,
   readJsonObject,
   readTensor,
   streamSafetensors,
+  type TensorEntry,
   type TensorSource,
   writeJson,
 } from '../hub/index.ts';
@@ -49,16 +50,20 @@ export async function folderAt(
 }
 
 /** The precision that a folder was quantised to, from its config.json. */
-export function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
+function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
   if (typeof recipe !== 'object' || recipe === null || !('precision' in recipe)) return undefined;
   return precisions.find((precision) => precision === recipe.precision);
 }
 
 /**
  * Writes a model folder whose linear layers are kept at a precision, one tensor at a time; its config.json says how.
- * The folder appears when it is whole.
+ * The folder appears when it is whole. Throws UsageError where it is there already, or where the model was quantised
+ * before.
  */
 export async function writeQuantised(from: string, to: string, precision: Precision): Promise<void> {
+  if (await exists(to)) throw new UsageError(`${to} is there already; name a new folder`);
+  const json = await readJsonObject(join(from, 'config.json'));
+  if (storedPrecision(json)) throw new UsageError(`${from} is quantised already; name the model that it was made from`);
   const files = await openModel(from);
   const layers = linearLayers(files);
   const planned = await plannedFormats(files, layers, precision);
@@ -67,7 +72,6 @@ export async function writeQuantised(from: string, to: string, precision: Precis
     await copyText(from, unfinished);
     const tensors = [...files.checkpoint.entries.keys()].flatMap((name) => sourcesOf(name, { files, layers, planned }));
     await streamSafetensors(join(unfinished, 'model.safetensors'), tensors, { format: 'pt' });
-    const json = await readJsonObject(join(from, 'config.json'));
     const recipe = { quant_method: 'blip2', precision, layout };
     await writeJson(join(unfinished, 'config.json'), { ...json, quantization_config: recipe });
     await rename(unfinished, to);
@@ -85,8 +89,7 @@ interface Plan {
 
 /** What becomes of one entry of a checkpoint. Data is read, and packed, when its turn to be written comes. */
 function sourcesOf(name: string, { files: { checkpoint }, layers, planned }: Plan): TensorSource[] {
-  const entry = checkpoint.entry(name);
-  const asStored: TensorSource = { ...entry, data: async () => (await readTensor(entry)).data };
+  const asStored = inPlace(checkpoint.entry(name));
   const layer = layers.get(name);
   const format = planned.get(name);
   if (layer && format) {
@@ -95,6 +98,14 @@ function sourcesOf(name: string, { files: { checkpoint }, layers, planned }: Pla
   }
   const scaled = [...planned.keys()].find((weight) => scaleOf(weight) === name);
   return scaled !== undefined && !layers.get(scaled)!.shared ? [] : [asStored];
+}
+
+/** A tensor that stays; half floats become float32, so that rows of an embedding are read where they lie in the file. */
+function inPlace(entry: TensorEntry): TensorSource {
+  if (entry.dtype !== 'float16' && entry.dtype !== 'bfloat16') {
+    return { ...entry, data: async () => (await readTensor(entry)).data };
+  }
+  return { ...entry, dtype: 'float32', data: async () => toFloat32(await readTensor(entry)) };
 }
 
 /** A weight's two tensors. */

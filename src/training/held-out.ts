@@ -34,9 +34,9 @@ export class HeldOut {
   }
 
   /** Evaluates after a step, if it is time to; keeps the parameters if training may go back to them. */
-  async after(step: number): Promise<Readonly<Record<string, number>>> {
+  async after(step: number): Promise<Readonly<Record<string, number>> | undefined> {
     const { every, patience } = this.#options;
-    if ((step + 1) % every !== 0) return {};
+    if ((step + 1) % every !== 0) return undefined;
     const losses = Object.entries(await this.#options.evaluate()).map(([name, x]) => [`eval_${name}`, x] as const);
     const figures: Record<string, number> = Object.fromEntries(losses);
     const before = this.#folder.logged('eval_loss');

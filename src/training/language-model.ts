@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { int64s, type StoredTensor, type Value } from '../core/index.ts';
-import { Checkpoint, type JsonObject, readJsonObject } from '../hub/index.ts';
+import { Checkpoint, type JsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
 import { type LanguageModel, languageModel } from '../models/index.ts';
 import { padSequences, readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
 
@@ -16,8 +16,9 @@ export interface FrozenLanguageModel {
   readonly endToken: number;
 }
 
-/** Reads a language model from a Hugging Face folder. */
-export async function readLanguageModel(folder: string): Promise<FrozenLanguageModel> {
+/** Reads a language model from a Hugging Face folder, or by its id. */
+export async function readLanguageModel(model: string): Promise<FrozenLanguageModel> {
+  const folder = await resolveModel(model);
   return languageModelOf({
     config: await readJsonObject(join(folder, 'config.json')),
     state: (await Checkpoint.open(folder)).entries,

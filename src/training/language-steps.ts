@@ -1,22 +1,18 @@
 import { type Blip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo, trainsWithEncoder } from '../blip2/index.ts';
 import { floats, type Value } from '../core/index.ts';
-import type { Dataset, ImageRecord, OpenOptions } from '../data/index.ts';
-import { input } from '../graph/index.ts';
-import { type DropoutPool, Params } from '../nn/index.ts';
+import type { ImageRecord } from '../data/index.ts';
+import { input, type Tensor } from '../graph/index.ts';
+import type { Params } from '../nn/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
-import { featuresOf } from './image-features.ts';
-import { initialValues } from './initial-values.ts';
 import { type FrozenLanguageModel, tokeniseTexts } from './language-model.ts';
-import { layerDecay } from './layer-decay.ts';
 import { writeModel } from './model-folder.ts';
-import type { ReadEncoder } from './pretrained.ts';
-import type { DatasetChoice, Recipe } from './recipe.ts';
-import type { TrainGraph } from './step.ts';
+import type { Recipe } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
-import { padded, StepsByLength } from './steps-by-length.ts';
+import { type GraphParts, openData, trainSteps } from './steps.ts';
+import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
-import { TrainingData } from './training-data.ts';
+import type { DataSource } from './training-data.ts';
 
 /** What the language model is to write about one picture. */
 export interface Lesson {
@@ -27,9 +23,8 @@ export interface Lesson {
 }
 
 /** The models and the data of a task whose loss is a language model's. */
-export interface LanguageTask<Item extends ImageRecord> {
+export interface LanguageTask<Item extends ImageRecord> extends DataSource<Item> {
   readonly config: Blip2Config;
-  readonly images: ReadEncoder;
   readonly language: FrozenLanguageModel;
   /** Where the Q-Former starts, by full names. */
   readonly given: ReadonlyMap<string, Value>;
@@ -37,46 +32,34 @@ export interface LanguageTask<Item extends ImageRecord> {
   readonly files: TokenizerFiles | undefined;
   /** The Q-Former reads the prompt beside the picture, as InstructBLIP's does. */
   readonly instructed?: boolean;
-  readonly dataset: (d: DatasetChoice, o: OpenOptions) => Promise<Dataset<Item>>;
   lesson(drawn: Drawn<Item>): Lesson;
   /** How many targets of a picture there is room for; the heaviest are taken. Default: 1. */
   readonly targets?: number;
 }
 
-/** The steps of a recipe that trains in front of a frozen language model (§3.3, §4.2, §4.3). */
+/** A task that trains in front of a frozen language model (§3.3, §4.2, §4.3). */
 export async function trainLanguage<Item extends ImageRecord>(
   recipe: Recipe,
   task: LanguageTask<Item>,
   options: TrainOptions,
 ): Promise<Task> {
-  const { model, run } = recipe;
   const { images, language, given } = task;
-  const data = await TrainingData.open(recipe, task, options);
-  const trains = model.freeze_vit ? trainsInStageTwo : trainsWithEncoder;
+  const data = await openData(recipe, task, options);
   const lessons = new LessonTokens(task, recipe.data.max_txt_len);
-  const steps = await StepsByLength.create(
-    { ...run, lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) } },
-    (tokens, dropout) => ({ ...lossGraph(task, data, { run, tokens, dropout }), trains }),
+  const steps = await trainSteps(
+    recipe,
+    { ...data, images },
     {
-      initial: ({ declared }) =>
-        initialValues(
-          new Map([...declared].filter(([name]) => trains(name))),
-          new Map([...given, ...data.images.initial]),
-          { seed: run.seed, initializerRange: 0.02 },
-        ),
+      graph: (p, parts) => lossGraph(p, parts, task),
+      feeds: (items) => lessons.encode(items.map((drawn) => task.lesson(drawn))),
+      trains: recipe.model.freeze_vit ? trainsInStageTwo : trainsWithEncoder,
+      given,
+      initializerRange: 0.02,
       frozen: (name) => language.stored.get(name),
     },
   );
-
   return {
-    data,
-    optimiser: steps.optimiser,
-    async gradients(step) {
-      const { items, imageFeeds, name } = await data.at(step);
-      const { tokens, feeds } = lessons.encode(items.map((drawn) => task.lesson(drawn)));
-      const scalars = await steps.gradients(step, tokens, { ...feeds, ...imageFeeds });
-      return { scalars, images: items.length, batch: name };
-    },
+    ...steps,
     write: (folder) =>
       writeModel(folder, {
         architecture: task.instructed ? 'InstructBlipForConditionalGeneration' : 'Blip2ForConditionalGeneration',
@@ -91,30 +74,28 @@ export async function trainLanguage<Item extends ImageRecord>(
   };
 }
 
-function lossGraph<Item extends ImageRecord>(
-  { config, images, language, instructed, targets = 1 }: LanguageTask<Item>,
-  data: TrainingData<Item>,
-  { run, tokens, dropout }: { run: Recipe['run']; tokens: number; dropout: DropoutPool },
-): Omit<TrainGraph<'loss'>, 'trains'> {
-  const p = new Params();
-  const batch = run.batch_size_train;
-  const { patches, width: imageWidth } = featuresOf(images);
+function lossGraph(
+  p: Params,
+  { imageEmbeds, tokens, dropout }: GraphParts,
+  {
+    config,
+    language,
+    instructed,
+    targets = 1,
+  }: Pick<LanguageTask<ImageRecord>, 'config' | 'language' | 'instructed' | 'targets'>,
+): Record<'loss', Tensor> {
+  const [batch, patches, imageWidth] = imageEmbeds.shape.map(Number) as [number, number, number];
   const question = {
     inputIds: input('questionIds', 'int64', [batch, tokens]),
     attentionMask: input('questionMask', 'int64', [batch, tokens]),
   };
   const inputs = {
     ...stageTwoInputs({ batch: batch * targets, patches, imageWidth, tokens }),
-    imageEmbeds: data.images.embeds(p, batch),
+    imageEmbeds,
     weights: input('weights', 'float32', [batch * targets]),
     ...(instructed && { question }),
   };
-  const loss = stageTwoLoss(p, inputs, {
-    config,
-    languageModel: language.lm,
-    dropout: run.dropout === 0 ? undefined : dropout.apply,
-  });
-  return { outputs: { loss }, declared: p.declared };
+  return { loss: stageTwoLoss(p, inputs, { config, languageModel: language.lm, dropout }) };
 }
 
 /** Lessons as the inputs of `lossGraph`; all texts of a step are padded to one length, each length being a graph. */

@@ -1,5 +1,6 @@
 import { DataError, toFloat32, type Value } from '../core/index.ts';
 import type { Schedule } from '../optim/index.ts';
+import type { HeldOut } from './held-out.ts';
 import type { Optimiser } from './optimiser.ts';
 import type { RunFolder } from './run-folder.ts';
 
@@ -20,6 +21,7 @@ export interface TrainLoop {
   readonly saveEvery: number;
   /** Fills the optimiser's gradients for this step. */
   gradients(step: number): Promise<StepResult>;
+  readonly heldOut?: HeldOut | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (p: Progress) => void;
 }
@@ -34,14 +36,15 @@ export interface Progress {
 }
 
 /**
- * Steps until the end, from the newest checkpoint if there is one. Saves every so often, at the end, and when the signal
- * aborts; then it returns false. Throws DataError naming the batch where the loss is not finite.
+ * Steps until the end, or until held-out losses fall no more, from the newest checkpoint if there is one. Saves every so
+ * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss is not finite.
  */
 export async function trainLoop(loop: TrainLoop): Promise<boolean> {
-  const { folder, optimiser, maxSteps, signal } = loop;
-  const start = await restore(loop);
+  const { folder, optimiser, maxSteps, heldOut, signal } = loop;
   const meter = new Meter();
-  for (let step = start; step < maxSteps; step++) {
+  let step = await restore(loop);
+  let stopped = heldOut?.exhausted ?? false;
+  for (; step < maxSteps && !stopped; step++) {
     if (signal?.aborted) {
       await folder.save(step, stateOf(optimiser));
       return false;
@@ -53,16 +56,19 @@ export async function trainLoop(loop: TrainLoop): Promise<boolean> {
     const lr = loop.schedule(step);
     const gradientNorm = optimiser.step(lr);
     const rate = meter.tick(result.images);
-    if (step % loop.logEvery === 0 || step === maxSteps - 1) {
-      const scalars = { ...result.scalars, lr, grad_norm: gradientNorm };
+    const losses = await heldOut?.after(step);
+    if (losses || step % loop.logEvery === 0 || step === maxSteps - 1) {
+      const scalars = { ...result.scalars, lr, grad_norm: gradientNorm, ...losses };
       folder.log({ step, ...scalars }, { images_per_second: rate });
       loop.onProgress?.({ step, maxSteps, scalars, imagesPerSecond: rate, eta: meter.eta(maxSteps - step - 1) });
     }
+    if (losses) stopped = heldOut?.exhausted ?? false;
     if ((step + 1) % loop.saveEvery === 0) await folder.save(step + 1, stateOf(optimiser));
     // session.run() blocks the thread: without a turn of the event loop, Ctrl-C would never be heard.
     await new Promise(setImmediate);
   }
-  if (maxSteps % loop.saveEvery !== 0) await folder.save(maxSteps, stateOf(optimiser));
+  if (step % loop.saveEvery !== 0) await folder.save(step, stateOf(optimiser));
+  await heldOut?.restoreBest();
   return true;
 }
 

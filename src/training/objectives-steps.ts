@@ -1,19 +1,16 @@
 import { z } from 'zod';
-import { stageOneInputs, stageOneLosses, trainsWithEncoder } from '../blip2/index.ts';
+import { type Blip2Config, stageOneInputs, stageOneLosses, trainsWithEncoder } from '../blip2/index.ts';
 import { floats, random, type Value } from '../core/index.ts';
 import { datasetConfig, drawCaption, type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
 import { input } from '../graph/index.ts';
-import { Params } from '../nn/index.ts';
+import type { Params } from '../nn/index.ts';
 import { blipCaption, Tokenizer, type TokenizerFiles } from '../text/index.ts';
-import { featuresOf } from './image-features.ts';
-import { initialValues } from './initial-values.ts';
-import { layerDecay } from './layer-decay.ts';
 import { writeModel } from './model-folder.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { dataSection, type Recipe, runSection } from './recipe.ts';
-import { padded, StepsByLength } from './steps-by-length.ts';
+import { type GraphParts, openData, trainSteps } from './steps.ts';
+import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
-import { type Batch, TrainingData } from './training-data.ts';
 
 /** What the tasks with stage 1's three objectives share: their recipes' sections and their steps. */
 
@@ -50,59 +47,39 @@ export interface ObjectivesStart {
   readonly sharesTargets: boolean;
 }
 
-/** The steps of a recipe with the three objectives. */
+/** A task with the three objectives. */
 export async function trainObjectives(
   recipe: ObjectivesRecipe,
   { images, qformer, initializerRange, sharesTargets }: ObjectivesStart,
   options: TrainOptions,
 ): Promise<Task> {
   const { run } = recipe;
-  const data = await TrainingData.open(recipe, { images, dataset: openDataset }, options);
-  const { config, trained, files } = await qformer(data.records);
+  const data = await openData(recipe, { images, dataset: openDataset }, options);
+  const { config, trained, files } = await qformer(data.training.records);
   const tokenizer = new Tokenizer(files);
-  const batch = run.batch_size_train;
-  const { patches, width: imageWidth } = featuresOf(images);
-
-  const steps = await StepsByLength.create(
-    { ...run, lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) } },
-    (tokens, dropout) => {
-      const p = new Params();
-      const inputs = {
-        ...stageOneInputs({ batch, patches, imageWidth, tokens }),
-        positives: input('positives', 'float32', [batch, batch]),
-        imageEmbeds: data.images.embeds(p, batch),
-      };
-      const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, {
-        decoderStart: tokenizer.require('bos'),
-        labelSmoothing: run.label_smoothing,
-        gatherGradient: run.gather_gradient,
-        weights: run.loss_weights,
-        dropout: run.dropout === 0 ? undefined : dropout.apply,
-        ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
-      });
-      return { outputs: { loss, itc, itm, itg, itmAccuracy }, declared: p.declared, trains: trainsWithEncoder };
-    },
+  const steps = await trainSteps(
+    recipe,
+    { ...data, images },
     {
-      initial: ({ declared }) =>
-        initialValues(declared, new Map([...trained, ...data.images.initial]), { seed: run.seed, initializerRange }),
+      graph: (p, parts) => lossGraph(p, parts, { run, config, decoderStart: tokenizer.require('bos') }),
+      feeds(items, step) {
+        const captions = items.map(
+          ({ record, epoch, index }) => blipCaption(drawCaption(record, { seed: run.seed, epoch, index })), // as LAVIS
+        );
+        const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
+        const records = items.map(({ record }) => record);
+        return {
+          tokens: tokens.inputIds.shape[1]!,
+          feeds: { ...tokens, ...pairsOf(records, captions, sharesTargets), ...noiseOf(run, step) },
+        };
+      },
+      trains: trainsWithEncoder,
+      given: trained,
+      initializerRange,
     },
   );
-
   return {
-    data,
-    optimiser: steps.optimiser,
-    async gradients(step) {
-      const read = await data.at(step);
-      const captions = captionsOf(read, run.seed);
-      const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
-      const scalars = await steps.gradients(step, tokens.inputIds.shape[1]!, {
-        ...tokens,
-        ...pairsOf(read, captions, sharesTargets),
-        ...noiseOf(run, step),
-        ...read.imageFeeds,
-      });
-      return { scalars, images: read.items.length, batch: read.name };
-    },
+    ...steps,
     write: (folder) =>
       writeModel(folder, {
         architecture: 'Blip2ForImageTextRetrieval',
@@ -114,9 +91,28 @@ export async function trainObjectives(
   };
 }
 
-/** A caption for each record of a batch, drawn anew in every epoch, as the reference normalises it. */
-export const captionsOf = ({ items }: Batch<ImageTextRecord>, seed: number): string[] =>
-  items.map(({ record, epoch, index }) => blipCaption(drawCaption(record, { seed, epoch, index })));
+function lossGraph(
+  p: Params,
+  { imageEmbeds, tokens, dropout }: GraphParts,
+  { run, config, decoderStart }: { run: ObjectivesRecipe['run']; config: Blip2Config; decoderStart: number },
+) {
+  const batch = run.batch_size_train;
+  const [, patches, imageWidth] = imageEmbeds.shape.map(Number);
+  const inputs = {
+    ...stageOneInputs({ batch, patches: patches!, imageWidth: imageWidth!, tokens }),
+    positives: input('positives', 'float32', [batch, batch]),
+    imageEmbeds,
+  };
+  const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, {
+    decoderStart,
+    labelSmoothing: run.label_smoothing,
+    gatherGradient: run.gather_gradient,
+    weights: run.loss_weights,
+    dropout,
+    ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
+  });
+  return { loss, itc, itm, itg, itmAccuracy };
+}
 
 function tokenise(captions: readonly string[], tokenizer: Tokenizer, maxLength: number) {
   const { inputIds } = tokenizer.encodeBatch(captions, { maxLength });
@@ -124,12 +120,12 @@ function tokenise(captions: readonly string[], tokenizer: Tokenizer, maxLength: 
 }
 
 /** Which images and texts of a batch belong together, [B, B] each: see StageOneBatch. */
-function pairsOf({ items }: Batch<ImageTextRecord>, captions: readonly string[], sharesTargets: boolean) {
-  const sameImage = (i: number, j: number) => items[i]!.record.imageId === items[j]!.record.imageId;
+function pairsOf(records: readonly ImageTextRecord[], captions: readonly string[], sharesTargets: boolean) {
+  const sameImage = (i: number, j: number) => records[i]!.imageId === records[j]!.imageId;
   return {
-    positives: square(items.length, (i, j) => (i === j || (sharesTargets && sameImage(i, j)) ? 1 : 0)),
+    positives: square(records.length, (i, j) => (i === j || (sharesTargets && sameImage(i, j)) ? 1 : 0)),
     // Neither the same image nor the same caption.
-    negatives: square(items.length, (i, j) => (!sameImage(i, j) && captions[i] !== captions[j] ? 1 : 0)),
+    negatives: square(records.length, (i, j) => (!sameImage(i, j) && captions[i] !== captions[j] ? 1 : 0)),
   };
 }
 

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import { ConfigError, type StoredTensor, type Value } from '../core/index.ts';
-import { Checkpoint, type JsonObject, jsonObject, readJsonObject } from '../hub/index.ts';
+import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
@@ -17,12 +18,12 @@ export interface ReadEncoder extends EncoderWithWeights {
   readonly preprocessor: JsonObject;
 }
 
-/** Reads an image encoder from a Hugging Face folder. `size` is the side of its pictures where it is not the folder's. */
+/** Reads an image encoder from a Hugging Face folder, or by its id. `size` is the side of its pictures where it is not the folder's. */
 export async function readEncoder(
   model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number },
   size: number | undefined,
 ): Promise<ReadEncoder> {
-  const folder = model.image_encoder;
+  const folder = await resolveModel(model.image_encoder);
   const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
   return encoderOf({
     config: await readJsonObject(join(folder, 'config.json')),
@@ -59,8 +60,9 @@ export interface PretrainedModel {
 
 const parts = ['vision_model.', 'language_model.'] as const;
 
-/** Reads a model folder to go on from: one that a run wrote, or a BLIP-2 that transformers loads. */
-export async function readPretrained(folder: string, size?: number): Promise<PretrainedModel> {
+/** Reads a model to go on from: a folder that a run wrote, or a BLIP-2 that transformers loads, perhaps by its id. */
+export async function readPretrained(model: string, size?: number): Promise<PretrainedModel> {
+  const folder = await resolveModel(model);
   const json = await readJsonObject(join(folder, 'config.json'));
   const config = parseBlip2Config(json);
   const checkpoint = await Checkpoint.open(folder);
@@ -77,10 +79,7 @@ export async function readPretrained(folder: string, size?: number): Promise<Pre
       state: stateBelow(parts[0], checkpoint),
       pooling: config.image_feature_pooling,
     }),
-    files: await readTokenizerFiles(own).catch((error) => {
-      if (hasLanguage) return undefined;
-      throw error;
-    }),
+    files: hasLanguage && !existsSync(own) ? undefined : await readTokenizerFiles(own),
     language: hasLanguage
       ? languageModelOf({
           config: jsonObject(json.text_config, `${folder}/config.json: text_config`),

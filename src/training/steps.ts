@@ -1,4 +1,4 @@
-import { toFloat32, type Value } from '../core/index.ts';
+import { toFloat32, UsageError, type Value } from '../core/index.ts';
 import type { ImageRecord } from '../data/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import { type Dropout, Params } from '../nn/index.ts';
@@ -46,7 +46,10 @@ export async function openData<Item extends ImageRecord>(
   source: DataSource<Item>,
   options: TrainOptions,
 ): Promise<RecipeData<Item>> {
-  const { model, data } = recipe;
+  const { model, data, run } = recipe;
+  if (run.patience !== undefined && !data.eval) {
+    throw new UsageError('run.patience: expected held-out data to watch, but there is no data.eval');
+  }
   const training = await TrainingData.open(recipe, source, options);
   if (!data.eval) return { training, heldOut: undefined };
   const still = {

@@ -1,4 +1,5 @@
 import { schedules } from '../optim/index.ts';
+import { HeldOut } from './held-out.ts';
 import { type TrainLoop, trainLoop } from './loop.ts';
 import type { Recipe } from './recipe.ts';
 import { RunFolder } from './run-folder.ts';
@@ -15,7 +16,7 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
   const folder = new RunFolder(run.output_dir, { keep: run.keep_checkpoints });
   await folder.begin(recipe, { resume: options.resume ?? false });
   const task = await openTask(recipe, options);
-  const { stepsPerEpoch } = task.data;
+  const { stepsPerEpoch } = task;
   const loop: TrainLoop = {
     folder,
     optimiser: task.optimiser,
@@ -31,6 +32,13 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
     logEvery: run.log_every,
     saveEvery: run.save_every,
     gradients: (step) => task.gradients(step),
+    heldOut:
+      task.evaluate &&
+      new HeldOut(folder, task.optimiser, {
+        every: run.eval_every,
+        patience: run.patience,
+        evaluate: task.evaluate,
+      }),
     signal: options.signal,
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
   };
@@ -39,6 +47,6 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
     await task.write(folder.model);
     return finished;
   } finally {
-    await task.data.close();
+    await task.close();
   }
 }

@@ -1,9 +1,15 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { UsageError } from '../../core/index.ts';
 import { convertGgufToCheckpoint } from '../../hub/index.ts';
-import { exportModel, exportOnnx, findModel } from '../../pipelines/index.ts';
+import { exportModel, exportOnnx, findModel, writeQuantised } from '../../pipelines/index.ts';
 import { interruption } from '../interrupt.ts';
 import { note } from '../output.ts';
+
+interface Options {
+  readonly compact?: boolean;
+  readonly onnx?: boolean;
+  readonly precision?: 'int8' | 'int4';
+}
 
 export const exportCommand = new Command('export')
   .description('write a model to a folder that transformers loads')
@@ -14,12 +20,21 @@ export const exportCommand = new Command('export')
   .argument('<folder>', 'where to')
   .option('--compact', 'for blip2 alone: the largest matrices as int8 with a scale per channel, the rest as float16')
   .option('--onnx', 'ONNX graphs and their weights instead, for any program with ONNX Runtime')
-  .action(async (model: string, folder: string, { compact, onnx }: { compact?: boolean; onnx?: boolean }) => {
-    if (compact && onnx) throw new UsageError('export: --compact and --onnx do not go together: choose one');
+  .addOption(
+    new Option(
+      '--precision <p>',
+      'for blip2 alone: linear layers in int8, or those of the language model in int4',
+    ).choices(['int8', 'int4']),
+  )
+  .action(async (model: string, folder: string, { compact, onnx, precision }: Options) => {
+    if ([compact, onnx, precision].filter(Boolean).length > 1) {
+      throw new UsageError('export: --compact, --onnx and --precision do not go together: choose one');
+    }
     if (model.endsWith('.gguf')) await convertGgufToCheckpoint(model, folder);
     else {
       const from = await findModel(model, { signal: interruption });
       if (onnx) await exportOnnx(from, folder);
+      else if (precision) await writeQuantised(from, folder, precision);
       else for (const remark of await exportModel(from, folder, { compact })) note(remark);
     }
     note(`exported to ${folder}`);

@@ -1,0 +1,118 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseBlip2Config } from '../src/blip2/index.ts';
+import { elements, random } from '../src/core/index.ts';
+import { streamSafetensors, type TensorSource, writeJson, writeText } from '../src/hub/index.ts';
+import { parseImageProcessor } from '../src/image/index.ts';
+import { imageEncoder, languageModel } from '../src/models/index.ts';
+import { declareParameters } from '../src/pipelines/graphs.ts';
+import { bertFiles, Tokenizer, withSpecialToken } from '../src/text/index.ts';
+
+/** blip2-opt-2.7b's configuration, as transformers writes it. */
+const opt27b = {
+  architectures: ['Blip2ForConditionalGeneration'],
+  model_type: 'blip-2',
+  num_query_tokens: 32,
+  image_token_index: 50_265,
+  qformer_config: { model_type: 'blip_2_qformer' },
+  vision_config: { model_type: 'blip_2_vision_model' },
+  text_config: {
+    model_type: 'opt',
+    hidden_size: 2560,
+    word_embed_proj_dim: 2560,
+    ffn_dim: 10_240,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    vocab_size: 50_304,
+    max_position_embeddings: 2048,
+    do_layer_norm_before: true,
+  },
+};
+
+const preprocessor = {
+  image_processor_type: 'BlipImageProcessor',
+  do_resize: true,
+  do_rescale: true,
+  do_normalize: true,
+  do_convert_rgb: true,
+  size: { height: 224, width: 224 },
+  resample: 3,
+  rescale_factor: 1 / 255,
+  image_mean: [0.48145466, 0.4578275, 0.40821073],
+  image_std: [0.26862954, 0.26130258, 0.27577711],
+};
+
+const shardBytes = 5e9;
+
+/**
+ * A folder with blip2-opt-2.7b's layout and size (15 GB of float32 in shards) and random weights, written on first use.
+ * Speed and memory do not depend on what the weights are. Its tokenizer has a few words: what a benchmark prompts with.
+ */
+export async function randomCheckpoint(): Promise<string> {
+  const folder = join(import.meta.dirname, '..', '.cache', 'bench-models', 'blip2-opt-2.7b');
+  if (existsSync(join(folder, 'config.json'))) return folder; // written last
+  process.stderr.write(`writing 15 GB of random weights to ${folder} …\n`);
+  const words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'photo', 'of'];
+  const files = withSpecialToken(withSpecialToken(bertFiles(words), 'bos', '[DEC]'), 'eos', '[SEP]');
+  const declared = declareParameters({
+    config: parseBlip2Config(opt27b),
+    encoder: imageEncoder(opt27b.vision_config),
+    processor: parseImageProcessor(preprocessor),
+    heads: { retrieval: false, writing: false },
+    language: {
+      lm: languageModel(opt27b.text_config),
+      modelType: 'opt',
+      tokenizer: new Tokenizer(files),
+      endTokens: [3],
+    },
+  });
+  await writeShards(
+    folder,
+    [...declared].map(([name, t]) => [name, t.shape.map(Number)] as const),
+  );
+  await writeJson(join(folder, 'preprocessor_config.json'), preprocessor);
+  for (const place of [folder, join(folder, 'qformer_tokenizer')]) {
+    await writeText(join(place, 'tokenizer.json'), JSON.stringify(files.tokenizer));
+    await writeJson(join(place, 'tokenizer_config.json'), files.config);
+  }
+  await writeJson(join(folder, 'config.json'), opt27b);
+  return folder;
+}
+
+async function writeShards(folder: string, tensors: readonly (readonly [string, number[]])[]): Promise<void> {
+  const shards: TensorSource[][] = [[]];
+  let bytes = 0;
+  for (const [name, shape] of tensors) {
+    const size = elements(shape);
+    if (bytes > 0 && bytes + 4 * size > shardBytes) {
+      shards.push([]);
+      bytes = 0;
+    }
+    bytes += 4 * size;
+    shards.at(-1)!.push({ name, dtype: 'float32', shape, data: () => drawWeights(name, size) });
+  }
+  const weightMap: Record<string, string> = {};
+  for (const [i, shard] of shards.entries()) {
+    const file = `model-${String(i + 1).padStart(5, '0')}-of-${String(shards.length).padStart(5, '0')}.safetensors`;
+    await streamSafetensors(join(folder, file), shard, { format: 'pt' });
+    for (const { name } of shard) weightMap[name] = file;
+  }
+  const total = tensors.reduce((sum, [, shape]) => sum + 4 * elements(shape), 0);
+  await writeJson(join(folder, 'model.safetensors.index.json'), {
+    metadata: { total_size: total },
+    weight_map: weightMap,
+  });
+}
+
+/** Normal with deviation 0.02, norms near 1. One block of draws repeated: 3.7 billion of them would take minutes. */
+function drawWeights(name: string, size: number): Float32Array {
+  const norm = /norm\d?\.weight$/i.test(name);
+  const weights = new Float32Array(size);
+  for (let start = 0; start < size; start += block.length) {
+    weights.set(block.subarray(0, Math.min(block.length, size - start)), start);
+  }
+  return norm ? weights.map((x) => 1 + x) : weights;
+}
+
+const draws = random(0, 'random checkpoint');
+const block = Float32Array.from({ length: 1_000_003 }, () => 0.02 * draws.normal());
