@@ -13,10 +13,11 @@ export interface AnswerOptions extends WritingOptions {
 }
 
 /**
- * The words around a question that a model was evaluated with: the appendix of the paper (table 12), and of InstructBLIP's
- * (Dai et al. 2023, appendix E) where the queries read them too.
+ * The words around a question that fine-tuning taught a model, or that models without were evaluated with: the appendix of
+ * the paper (table 12), and of InstructBLIP's (Dai et al. 2023, appendix E) where the queries read them too.
  */
-export function questionPrompt({ files: { language, instructed } }: Sessions, question: string): string {
+export function questionPrompt({ files: { config, language, instructed } }: Sessions, question: string): string {
+  if (config.question_prompt !== undefined) return config.question_prompt.replace('{}', () => question);
   const short = instructed || language?.modelType === 't5';
   return `Question: ${question} ${short ? 'Short answer' : 'Answer'}:`;
 }

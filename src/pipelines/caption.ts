@@ -4,7 +4,10 @@ import type { Sessions } from './sessions.ts';
 import { type WritingOptions, type Written, writeByLanguageModel, writeByQueries } from './write.ts';
 
 export interface CaptionOptions extends WritingOptions {
-  /** The words that captions begin with, of all images or of each; they are not part of what is returned. */
+  /**
+   * The words that captions begin with, of all images or of each; they are not part of what is returned. Default: those
+   * that the model was trained to go on from, if any.
+   */
   readonly prompt?: string | readonly string[] | undefined;
 }
 
@@ -15,7 +18,7 @@ export interface CaptionOptions extends WritingOptions {
 export async function caption(
   sessions: Sessions,
   images: Images,
-  { prompt = '', ...options }: CaptionOptions = {},
+  { prompt = sessions.files.config.caption_prompt ?? '', ...options }: CaptionOptions = {},
 ): Promise<Written[]> {
   const features = await imageFeatures(sessions, images);
   options.signal?.throwIfAborted();

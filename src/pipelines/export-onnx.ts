@@ -7,7 +7,6 @@ import { copyText } from './copy-text.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
 import { onnxCard } from './onnx-card.ts';
 import { onnxGraphs } from './onnx-graphs.ts';
-import { storedPrecision } from './quantised-folder.ts';
 
 /** The weights of all graphs, each of which refers to its own by their places in this file. */
 const weightsFile = 'model.safetensors';
@@ -19,8 +18,8 @@ const weightsFile = 'model.safetensors';
  */
 export async function exportOnnx(from: string, to: string): Promise<void> {
   const model = await openModel(from);
-  const precision = storedPrecision(await readJsonObject(join(from, 'config.json')));
-  if (precision) throw new ConfigError(`${from} is kept in ${precision}; export the model that it was made from`);
+  const { quantization_config: quantised } = await readJsonObject(join(from, 'config.json'));
+  if (quantised) throw new ConfigError(`${from} is a quantised model; export the one that it was made from`);
   const weights = await writeWeights(model, to);
   const bind = (name: string): Binding => {
     const binding = weights(name);

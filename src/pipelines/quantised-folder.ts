@@ -50,7 +50,7 @@ export async function folderAt(
 }
 
 /** The precision that a folder was quantised to, from its config.json. */
-function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
+export function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
   if (typeof recipe !== 'object' || recipe === null || !('precision' in recipe)) return undefined;
   return precisions.find((precision) => precision === recipe.precision);
 }

@@ -1,21 +1,19 @@
 import { z } from 'zod';
 import { type Blip2Config, stageOneInputs, stageOneLosses, trainsWithEncoder } from '../blip2/index.ts';
 import { floats, random, type Value } from '../core/index.ts';
-import { datasetConfig, drawCaption, type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
+import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
 import { input } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
-import { blipCaption, Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { type captionData, captionOf } from './captions.ts';
 import { writeModel } from './model-folder.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
-import { dataSection, type Recipe, runSection } from './recipe.ts';
+import { type Recipe, runSection } from './recipe.ts';
 import { type GraphParts, openData, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
 
-/** What the tasks with stage 1's three objectives share: their recipes' sections and their steps. */
-
-/** Pairs of an image and one of its captions. */
-export const captionData = dataSection(datasetConfig);
+/** What the tasks with stage 1's three objectives share. */
 
 export const objectivesRun = runSection.extend({
   label_smoothing: z.number().min(0).max(1).default(0.1),
@@ -63,9 +61,7 @@ export async function trainObjectives(
     {
       graph: (p, parts) => lossGraph(p, parts, { run, config, decoderStart: tokenizer.require('bos') }),
       feeds(items, step) {
-        const captions = items.map(
-          ({ record, epoch, index }) => blipCaption(drawCaption(record, { seed: run.seed, epoch, index })), // as LAVIS
-        );
+        const captions = items.map((drawn) => captionOf(drawn, run.seed));
         const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
         const records = items.map(({ record }) => record);
         return {

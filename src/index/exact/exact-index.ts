@@ -2,7 +2,7 @@ import { constants, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { DataError, floats, halfToFloat, toFloat32, toNumbers, type Value } from '../../core/index.ts';
-import { writeJson, writeText } from '../../hub/index.ts';
+import { withLock, writeJson, writeText } from '../../hub/index.ts';
 import { compile, type Session, weightsFrom } from '../../runtime/index.ts';
 import { type Manifest, parseManifest } from '../manifest.ts';
 import type { Hit, Item, Picture, Selection, VectorIndex } from '../vector-index.ts';
@@ -59,7 +59,10 @@ export class ExactIndex implements VectorIndex {
   }
 
   async put(items: readonly Item[]): Promise<void> {
-    if (items.length === 0) return;
+    if (items.length > 0) await this.#locked(() => this.#put(items));
+  }
+
+  async #put(items: readonly Item[]): Promise<void> {
     await this.#rows.prepare();
     await this.close(); // what is compiled knows the rows that were there
     const added = items.filter(({ id }) => this.#rows.rowOf(id) === undefined);
@@ -144,9 +147,14 @@ export class ExactIndex implements VectorIndex {
 
   async #record(changes: readonly Change[]): Promise<void> {
     if (changes.length === 0) return;
-    await this.#rows.prepare();
-    await this.#rows.record(changes);
+    await this.#locked(async () => {
+      await this.#rows.prepare();
+      await this.#rows.record(changes);
+    });
   }
+
+  /** One process at a time writes; one that was second finds the journal changed, and stops. */
+  #locked = (write: () => Promise<void>): Promise<void> => withLock(join(this.#folder, 'lock'), write);
 
   async #session(k: number): Promise<Compiled['session']> {
     if (this.#compiled?.k === k) return this.#compiled.session;

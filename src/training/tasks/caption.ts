@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { type ImageTextRecord, openDataset } from '../../data/index.ts';
+import { captionData, captionOf } from '../captions.ts';
 import { trainLanguage } from '../language-steps.ts';
-import { captionData } from '../objectives-steps.ts';
 import { readStageTwo } from '../pretrained.ts';
 import { encoderKeys, runSection } from '../recipe.ts';
 import type { Drawn } from '../step-images.ts';
 import { defineTask } from '../task.ts';
-import { captionOf, wholeCaption } from './stage-two.ts';
+import { wholeCaption } from './stage-two.ts';
 
 const recipe = z.strictObject({
   task: z.literal('caption'),

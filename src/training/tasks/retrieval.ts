@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { captionData, objectivesRun, trainObjectives } from '../objectives-steps.ts';
+import { captionData } from '../captions.ts';
+import { objectivesRun, trainObjectives } from '../objectives-steps.ts';
 import { readStageOne } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';

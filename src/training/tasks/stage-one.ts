@@ -12,13 +12,8 @@ import {
   type TokenizerFiles,
   withSpecialToken,
 } from '../../text/index.ts';
-import {
-  captionData,
-  type ObjectivesStart,
-  objectivesRun,
-  type QFormerStart,
-  trainObjectives,
-} from '../objectives-steps.ts';
+import { captionData } from '../captions.ts';
+import { type ObjectivesStart, objectivesRun, type QFormerStart, trainObjectives } from '../objectives-steps.ts';
 import { type ReadEncoder, readEncoder, readStageOne } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';

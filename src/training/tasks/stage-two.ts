@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { type Random, random, UsageError, type Value } from '../../core/index.ts';
-import { drawCaption, type ImageTextRecord, openDataset } from '../../data/index.ts';
-import { blipCaption } from '../../text/index.ts';
+import { type ImageTextRecord, openDataset } from '../../data/index.ts';
+import { captionData, captionOf } from '../captions.ts';
 import { readLanguageModel } from '../language-model.ts';
 import { type Lesson, trainLanguage } from '../language-steps.ts';
-import { captionData } from '../objectives-steps.ts';
 import { readStageOne } from '../pretrained.ts';
 import { encoderKeys, runSection } from '../recipe.ts';
 import type { Drawn } from '../step-images.ts';
@@ -53,10 +52,6 @@ export const stageTwo = defineTask(recipe, async (recipe, options) => {
   };
   return trainLanguage(recipe, task, options);
 });
-
-/** One of a record's captions, drawn anew in every epoch, as the reference normalises it. */
-export const captionOf = ({ record, epoch, index }: Drawn<ImageTextRecord>, seed: number): string =>
-  blipCaption(drawCaption(record, { seed, epoch, index }));
 
 /** A caption to write after a prompt. */
 export const wholeCaption = (text: string, prompt: string): Lesson => ({ prompt, targets: [{ text, weight: 1 }] });
