@@ -1,0 +1,64 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { floats } from '../core/index.ts';
+import { HeldOut } from './held-out.ts';
+import { trainLoop } from './loop.ts';
+import { Optimiser } from './optimiser.ts';
+import { RunFolder } from './run-folder.ts';
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'blip2-held-out-'));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+/** A run of one parameter that grows by about 0.1 a step; the loss after each evaluation is given. */
+async function run(name: string, o: { losses: readonly number[]; patience?: number; abortAfter?: number }) {
+  const folder = new RunFolder(join(root, name), { keep: 2 });
+  await mkdir(join(root, name, 'checkpoints'), { recursive: true });
+  await writeFile(join(root, name, 'recipe.yaml'), ''); // which the report shows
+  const optimiser = new Optimiser(new Map([['w', floats([1], [0])]]), { weightDecay: 0 });
+  const stop = new AbortController();
+  const evaluate = async () => ({ loss: o.losses[folder.logged('eval_loss').length]! });
+  const finished = await trainLoop({
+    folder,
+    optimiser,
+    schedule: () => 0.1,
+    maxSteps: 2 * o.losses.length,
+    logEvery: 100,
+    saveEvery: 3,
+    async gradients(step) {
+      if (step === o.abortAfter) stop.abort();
+      optimiser.gradients.w!.data[0] = -1;
+      return { scalars: { loss: 1 }, images: 1, batch: '' };
+    },
+    heldOut: new HeldOut(folder, optimiser, { every: 2, patience: o.patience, evaluate }),
+    signal: stop.signal,
+  });
+  return { finished, w: optimiser.parameters.w!.data[0]!, steps: optimiser.steps, logged: folder.logged('eval_loss') };
+}
+
+const losses = [3, 1, 2, 1, 0];
+
+it('stops when patience runs out, and goes back to the parameters of the lowest loss', async () => {
+  const { finished, w, steps, logged } = await run('stops', { losses, patience: 2 });
+  expect(finished).toBe(true);
+  expect(logged).toEqual([3, 1, 2, 1]); // as low is not lower
+  expect(steps).toBe(8);
+  expect(w).toBeCloseTo(0.4, 5); // after four steps
+});
+
+it('stops a resumed run where an uninterrupted one does, and a stopped one at once', async () => {
+  const whole = await run('stops', { losses, patience: 2 });
+  expect(await run('broken', { losses, patience: 2, abortAfter: 4 })).toMatchObject({ finished: false });
+  expect(await run('broken', { losses, patience: 2 })).toEqual(whole);
+  expect(await run('broken', { losses, patience: 2 })).toEqual(whole);
+});
+
+it('goes on to the end without patience, with the last parameters', async () => {
+  const { w, logged } = await run('patient', { losses });
+  expect(logged).toEqual(losses);
+  expect(w).toBeCloseTo(1, 5);
+});
