@@ -21,20 +21,17 @@ export interface DecodeOptions {
 
 /**
  * Decodes a file, or its bytes. Throws DataError, naming the file, where it cannot be read, is empty, is damaged or cut
- * off, is too large, or is no JPEG, PNG, WebP, GIF, TIFF or AVIF: above all no SVG, which would be drawn, not decoded.
+ * off, is too large, or is no JPEG, PNG, WebP, GIF, TIFF, AVIF or HEIC: above all no SVG, which would be drawn, not decoded.
  */
 export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<RawImage> {
   const name = typeof source === 'string' ? source : (options.name ?? 'image');
   const bytes = typeof source === 'string' ? await readImage(source) : source;
   const format = formatOf(bytes, name);
-  const input = sharp(bytes, {
-    ignoreIcc: true,
-    failOn: 'error',
-    limitInputPixels: options.limitInputPixels ?? 178_956_970,
-    autoOrient: options.exifRotate ?? false,
-  });
+  const { alpha = false, limitInputPixels = 178_956_970 } = options;
   try {
-    return await pixelsOf(input, options.alpha ?? false);
+    if (format === 'HEIC') return await heicPixels(bytes, { alpha, limitInputPixels });
+    const autoOrient = options.exifRotate ?? false;
+    return await pixelsOf(sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels, autoOrient }), alpha);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw new DataError(`${name}: expected a whole ${format} image, the decoder says: ${reason}`, { cause });
@@ -58,6 +55,7 @@ const accepted = {
   GIF: /^GIF8[79]a/,
   TIFF: /^(II\*\0|MM\0\*)/,
   AVIF: /^.{4}ftypavi[fs]/s,
+  HEIC: /^.{4}ftyp(hei[cxms]|hev[cx]|mif1)/s,
 };
 
 /** The format by the file's first bytes. Only these formats reach the decoder, whatever else it could open. */
@@ -67,10 +65,31 @@ function formatOf(bytes: Uint8Array, name: string): string {
   const head = String.fromCharCode(...bytes.subarray(0, 16));
   const found = Object.entries(accepted).find(([, magic]) => magic.test(head))?.[0];
   if (found) return found;
-  if (/^.{4}ftyp(hei[cxms]|hev[cx])/s.test(head)) {
-    throw new DataError(`${name}: HEIC images cannot be decoded here; convert it to JPEG or PNG first`);
-  }
   throw new DataError(`${name}: expected an image (${formats}), found something else; convert it to one of these`);
+}
+
+/** HEIC, which sharp's own build cannot decode. Its rotation is part of the format and always applied, as libheif does. */
+async function heicPixels(
+  bytes: Uint8Array,
+  { alpha, limitInputPixels }: { alpha: boolean; limitInputPixels: number },
+): Promise<RawImage> {
+  const { default: heic } = await import('heic-decode');
+  const images = await heic.all({ buffer: bytes });
+  try {
+    const { width, height, decode } = images[0]!;
+    if (width * height > limitInputPixels) throw new Error('input image exceeds pixel limit');
+    const { data } = await decode();
+    const rgba: RawImage = { width, height, channels: 4, data: new Uint8Array(data) };
+    return alpha ? rgba : dropAlpha(rgba);
+  } finally {
+    images.dispose();
+  }
+}
+
+function dropAlpha({ width, height, data }: RawImage): RawImage {
+  const rgb = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4, to += 3) rgb.set(data.subarray(from, from + 3), to);
+  return { width, height, channels: 3, data: rgb };
 }
 
 async function pixelsOf(input: Sharp, alpha: boolean): Promise<RawImage> {
