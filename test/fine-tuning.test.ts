@@ -59,7 +59,11 @@ async function writePictures(): Promise<void> {
         .composite([{ input: spot, left: 3 * i, top: 5 }])
         .png()
         .toFile(join(folder, `${i}.png`));
-      return { image: `${i}.png`, image_id: Math.floor(i / 2), caption: i % 2 ? 'a blue cat' : 'a red dog' };
+      return {
+        image: `${i}.png`,
+        image_id: Math.floor(i / 2),
+        caption: i % 2 ? 'a blue cat on the left' : 'a red dog',
+      };
     }),
   );
   const lines = (list: readonly object[]) => `${list.map((row) => JSON.stringify(row)).join('\n')}\n`;
@@ -122,6 +126,23 @@ describe('stage 2 in front of an encoder-decoder', () => {
     const model = await Blip2.fromPretrained(join(folder, 't5-run/model'));
     expect(await model.caption([join(folder, '0.png')], { prompt: 'a cat', maxNewTokens: 2 })).toHaveLength(1);
     await model.release();
+  });
+
+  it('computes a batch in parts as it computes the whole', async () => {
+    // All pictures in every step, of two lengths of captions.
+    const whole = { ...settings, run: ', dropout: 0', model: settings.model.replace(', prefix_lm: true', '') };
+    await train(await recipe('one-part', whole, 'run.batch_size_train=6'));
+    await train(await recipe('three-parts', whole, 'run.batch_size_train=2', 'run.accum_grad_iters=3'));
+    const lines = async (run: string) =>
+      (await metrics(run))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const parts = await lines('three-parts');
+    for (const [i, { loss, grad_norm }] of (await lines('one-part')).entries()) {
+      expect(Math.abs(parts[i].loss / loss - 1), `step ${i}`).toBeLessThan(1e-4);
+      expect(Math.abs(parts[i].grad_norm / grad_norm - 1), `step ${i}`).toBeLessThan(1e-3);
+    }
   });
 
   it('asks for an encoder-decoder to cut captions for', async () => {

@@ -141,6 +141,28 @@ describe('a run', () => {
   });
 });
 
+it('computes a batch in parts as it computes the whole', async () => {
+  // All pictures in every step, so that the order does not matter; it would for the noise that draws ITM's negatives.
+  const same = ['run.dropout=0', 'run.loss_weights={ itc: 1, itm: 0, itg: 2 }', 'run.save_every=6'];
+  await train(await recipe('one-part', 'data.jsonl', ...same, 'run.batch_size_train=8'));
+  await train(await recipe('four-parts', 'data.jsonl', ...same, 'run.batch_size_train=2', 'run.accum_grad_iters=4'));
+  const lines = async (run: string) =>
+    (await metrics(run))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  const [whole, parts] = [await lines('one-part'), await lines('four-parts')];
+  expect(parts).toHaveLength(whole.length);
+  whole.forEach((line, i) => {
+    for (const name of ['loss', 'itc', 'itg', 'grad_norm']) {
+      expect(Math.abs(parts[i][name] / line[name] - 1), `${name}, step ${i}`).toBeLessThan(1e-3);
+    }
+  });
+  await expect(
+    train(await recipe('some-pairs', 'data.jsonl', 'run.accum_grad_iters=2', 'run.matching_pairs=2')),
+  ).rejects.toThrow(/run\.accum_grad_iters: expected 1, because of run\.matching_pairs/);
+});
+
 it('names a picture that cannot be decoded, or leaves it out and says so', async () => {
   await expect(train(await recipe('bad', 'bad.jsonl'))).rejects.toThrow(/bad\.png/);
   const messages: string[] = [];

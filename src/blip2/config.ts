@@ -8,8 +8,9 @@ const schema = z.object({
   image_token_index: z.int().nonnegative().nullish(),
   /** Patches along each side of the square that is averaged before the Q-Former sees it; ours, no published model has it. */
   image_feature_pooling: z.int().positive().default(1),
-  /** What fine-tuning taught the language model to go on from: the words before captions, and those around a question, {}. Ours too. */
+  /** The words that training taught the language model to begin captions with; ours too. */
   caption_prompt: z.string().optional(),
+  /** Those around a question, which stands where {} does; ours too. */
   question_prompt: z.string().optional(),
 });
 

@@ -53,3 +53,32 @@ export function fromBytes<D extends DType>(dtype: D, bytes: Uint8Array): TypedAr
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size) as TypedArrayOf<D>;
 }
+
+/** The bytes of a value, not copied. */
+const bytesOf = ({ data }: Value): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** Rows of a value [N, …] along its first axis, in this order, repeated if they are asked for twice. */
+export function takeRows<D extends DType>(v: Value<D>, rows: readonly number[]): Value<D> {
+  const [, ...rest] = v.shape;
+  const [from, width] = [bytesOf(v), elements(rest) * dtypes[v.dtype].bytes];
+  const bytes = new Uint8Array(rows.length * width);
+  for (const [i, row] of rows.entries()) bytes.set(from.subarray(row * width, (row + 1) * width), i * width);
+  return value(v.dtype, [rows.length, ...rest], fromBytes(v.dtype, bytes));
+}
+
+/** Values [n, …] of one type and width as one value, one after the other along their first axis; at least one. */
+export function joinRows<D extends DType>(values: readonly Value<D>[]): Value<D> {
+  const [first] = values;
+  const [, ...rest] = first!.shape;
+  const bytes = new Uint8Array(values.reduce((sum, { data }) => sum + data.byteLength, 0));
+  let at = 0;
+  for (const v of values) {
+    bytes.set(bytesOf(v), at);
+    at += v.data.byteLength;
+  }
+  return value(
+    first!.dtype,
+    [values.reduce((sum, { shape }) => sum + shape[0]!, 0), ...rest],
+    fromBytes(first!.dtype, bytes),
+  );
+}

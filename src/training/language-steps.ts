@@ -1,8 +1,8 @@
 import { type Blip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo, trainsWithEncoder } from '../blip2/index.ts';
-import { floats, type Value } from '../core/index.ts';
+import { floats, toFloat32, toNumbers, type Value } from '../core/index.ts';
 import type { ImageRecord } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
-import type { Params } from '../nn/index.ts';
+import { ignoreIndex, type Params } from '../nn/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
 import { type FrozenLanguageModel, tokeniseTexts } from './language-model.ts';
@@ -52,6 +52,7 @@ export async function trainLanguage<Item extends ImageRecord>(
     {
       graph: (p, parts) => lossGraph(p, parts, task),
       feeds: (items) => lessons.encode(items.map((drawn) => task.lesson(drawn))),
+      weight: weightedTokens,
       trains: recipe.model.freeze_vit ? trainsInStageTwo : trainsWithEncoder,
       given,
       initializerRange: 0.02,
@@ -96,6 +97,16 @@ function lossGraph(
     ...(instructed && { question }),
   };
   return { loss: stageTwoLoss(p, inputs, { config, languageModel: language.lm, dropout }) };
+}
+
+/** What the loss is the mean over: the tokens that carry it, each as much as its row counts. */
+function weightedTokens({ labels, weights }: Feeds): number {
+  const [, length] = labels!.shape as [number, number];
+  const rowWeights = toFloat32(weights!);
+  return toNumbers(labels!).reduce(
+    (sum, label, i) => (label === ignoreIndex ? sum : sum + rowWeights[Math.floor(i / length)]!),
+    0,
+  );
 }
 
 /** Lessons as the inputs of `lossGraph`; all texts of a step are padded to one length, each length being a graph. */

@@ -37,7 +37,8 @@ export interface Progress {
 
 /**
  * Steps until the end, or until held-out losses fall no more, from the newest checkpoint if there is one. Saves every so
- * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss is not finite.
+ * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss is
+ * not finite.
  */
 export async function trainLoop(loop: TrainLoop): Promise<boolean> {
   const { folder, optimiser, maxSteps, heldOut, signal } = loop;

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type Blip2Config, stageOneInputs, stageOneLosses, trainsWithEncoder } from '../blip2/index.ts';
+import {
+  type Blip2Config,
+  type StageOneOptions,
+  stageOneInputs,
+  stageOneLosses,
+  trainsWithEncoder,
+} from '../blip2/index.ts';
 import { floats, random, type Value } from '../core/index.ts';
 import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
 import { input } from '../graph/index.ts';
@@ -7,9 +13,10 @@ import type { Params } from '../nn/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
 import { type captionData, captionOf } from './captions.ts';
 import { writeModel } from './model-folder.ts';
+import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { type Recipe, runSection } from './recipe.ts';
-import { type GraphParts, openData, trainSteps } from './steps.ts';
+import { type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
 
@@ -55,25 +62,25 @@ export async function trainObjectives(
   const data = await openData(recipe, { images, dataset: openDataset }, options);
   const { config, trained, files } = await qformer(data.training.records);
   const tokenizer = new Tokenizer(files);
-  const steps = await trainSteps(
-    recipe,
-    { ...data, images },
-    {
-      graph: (p, parts) => lossGraph(p, parts, { run, config, decoderStart: tokenizer.require('bos') }),
-      feeds(items, step) {
-        const captions = items.map((drawn) => captionOf(drawn, run.seed));
-        const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
-        const records = items.map(({ record }) => record);
-        return {
-          tokens: tokens.inputIds.shape[1]!,
-          feeds: { ...tokens, ...pairsOf(records, captions, sharesTargets), ...noiseOf(run, step) },
-        };
-      },
-      trains: trainsWithEncoder,
-      given: trained,
-      initializerRange,
+  const objectives = optionsOf(run, tokenizer);
+  const kind: StepKind<ImageTextRecord, 'itc' | 'itm' | 'itg' | 'itmAccuracy'> = {
+    graph: (p, parts) => lossGraph(p, parts, { config, options: objectives }),
+    feeds(items, step) {
+      const captions = items.map((drawn) => captionOf(drawn, run.seed));
+      const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
+      const records = items.map(({ record }) => record);
+      return {
+        tokens: tokens.inputIds.shape[1]!,
+        feeds: { ...tokens, ...pairsOf(records, captions, sharesTargets), ...noiseOf(run, records.length, step) },
+      };
     },
-  );
+    weight: () => 1,
+    trains: trainsWithEncoder,
+    given: trained,
+    initializerRange,
+  };
+  const train = run.accum_grad_iters === 1 ? trainSteps : trainInParts(config, objectives);
+  const steps = await train(recipe, { ...data, images }, kind);
   return {
     ...steps,
     write: (folder) =>
@@ -90,25 +97,25 @@ export async function trainObjectives(
 function lossGraph(
   p: Params,
   { imageEmbeds, tokens, dropout }: GraphParts,
-  { run, config, decoderStart }: { run: ObjectivesRecipe['run']; config: Blip2Config; decoderStart: number },
+  { config, options }: { config: Blip2Config; options: StageOneOptions },
 ) {
-  const batch = run.batch_size_train;
-  const [, patches, imageWidth] = imageEmbeds.shape.map(Number);
+  const [batch, patches, imageWidth] = imageEmbeds.shape.map(Number) as [number, number, number];
   const inputs = {
-    ...stageOneInputs({ batch, patches: patches!, imageWidth: imageWidth!, tokens }),
+    ...stageOneInputs({ batch, patches, imageWidth, tokens }),
     positives: input('positives', 'float32', [batch, batch]),
     imageEmbeds,
   };
-  const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, {
-    decoderStart,
-    labelSmoothing: run.label_smoothing,
-    gatherGradient: run.gather_gradient,
-    weights: run.loss_weights,
-    dropout,
-    ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
-  });
+  const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, { ...options, dropout });
   return { loss, itc, itm, itg, itmAccuracy };
 }
+
+const optionsOf = (run: ObjectivesRecipe['run'], tokenizer: Tokenizer): StageOneOptions => ({
+  decoderStart: tokenizer.require('bos'),
+  labelSmoothing: run.label_smoothing,
+  gatherGradient: run.gather_gradient,
+  weights: run.loss_weights,
+  ...(run.matching_pairs === undefined ? {} : { matchingPairs: run.matching_pairs }),
+});
 
 function tokenise(captions: readonly string[], tokenizer: Tokenizer, maxLength: number) {
   const { inputIds } = tokenizer.encodeBatch(captions, { maxLength });
@@ -126,7 +133,7 @@ function pairsOf(records: readonly ImageTextRecord[], captions: readonly string[
 }
 
 /** How hard the negatives of a step are to be, and the noise that draws them. */
-function noiseOf({ seed, batch_size_train: batch, hard_negatives }: ObjectivesRecipe['run'], step: number) {
+function noiseOf({ seed, hard_negatives }: ObjectivesRecipe['run'], batch: number, step: number) {
   const noise = random(seed, 'negatives', step);
   return {
     gumbelText: square(batch, () => noise.gumbel()),

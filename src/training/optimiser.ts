@@ -26,6 +26,8 @@ export class Optimiser {
   readonly #slots: readonly Slot[];
   readonly #options: AdamWOptions;
   readonly #clipNorm: number;
+  /** The gradients of a batch's earlier parts, where it comes in parts. */
+  #sums: Float32Array[] | undefined;
   /** Updates made so far. */
   steps = 0;
 
@@ -61,6 +63,23 @@ export class Optimiser {
         [`v.${name}`, floats(shape, buffers.v)],
       ]),
     );
+  }
+
+  /** Adds `weight` times the gradients to those of the batch's earlier parts. */
+  addPart(weight: number): void {
+    this.#sums ??= this.#slots.map(({ buffers }) => new Float32Array(buffers.gradient.length));
+    for (const [i, { buffers }] of this.#slots.entries()) {
+      const [sum, gradient] = [this.#sums[i]!, buffers.gradient];
+      for (let j = 0; j < sum.length; j++) sum[j]! += weight * gradient[j]!;
+    }
+  }
+
+  /** The sum over all parts becomes the gradients. */
+  joinParts(): void {
+    for (const [i, { buffers }] of this.#slots.entries()) {
+      buffers.gradient.set(this.#sums![i]!);
+      this.#sums![i]!.fill(0);
+    }
   }
 
   /** ‖g‖ over all gradients. */

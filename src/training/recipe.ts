@@ -8,6 +8,8 @@ export const runSection = z.strictObject({
   seed: z.int().nonnegative().default(42),
   output_dir: z.string(),
   batch_size_train: z.int().min(2).default(64),
+  /** Batches that make one update, with the gradients of one batch of their size: memory for one, time for all. */
+  accum_grad_iters: z.int().positive().default(1),
   /** Updates in all. */
   max_steps: z.int().positive(),
   lr_sched: z.enum(Object.keys(schedules) as [ScheduleName]).default('per_step_cosine'),

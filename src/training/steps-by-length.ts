@@ -57,10 +57,15 @@ export class StepsByLength<O extends string> {
 
   /** The scalars of a step on texts of `tokens` tokens; the gradients are in the optimiser's buffers. */
   async gradients(step: number, tokens: number, feeds: Feeds): Promise<Record<O | 'loss', number>> {
-    const { train, dropout } = await this.#at(tokens);
-    const outputs = await train.gradients({ ...feeds, ...dropout.feeds(this.#run.seed, step) });
+    const { train } = await this.#at(tokens);
+    const outputs = await train.gradients({ ...feeds, ...(await this.dropoutFeeds(step, tokens)) });
     const scalars = Object.entries<Value>(outputs).map(([name, v]) => [name, toFloat32(v)[0]!]);
     return Object.fromEntries(scalars) as Record<O | 'loss', number>;
+  }
+
+  /** The noise of a step's dropout. */
+  async dropoutFeeds(step: number, tokens: number): Promise<Feeds> {
+    return (await this.#at(tokens)).dropout.feeds(this.#run.seed, step);
   }
 
   async #at(tokens: number): Promise<{ train: TrainStep<O>; dropout: DropoutPool }> {
@@ -75,7 +80,7 @@ export class StepsByLength<O extends string> {
 }
 
 /** Several graphs take turns on the same cores: a thread that spins after its turn would take one from the next. */
-const sessionOptions = ({ threads }: Recipe['run']) => ({
+export const sessionOptions = ({ threads }: Recipe['run']) => ({
   spinning: false,
   ...(threads === undefined ? {} : { threads }),
 });

@@ -11,7 +11,7 @@ import type { Recipe } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
 import { StepsByLength } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
-import { type DataSource, TrainingData } from './training-data.ts';
+import { type Batch, type DataSource, TrainingData } from './training-data.ts';
 
 /** What a step's graph is made of. */
 export interface GraphParts {
@@ -28,6 +28,8 @@ export interface StepKind<Item extends ImageRecord, O extends string> {
   graph(p: Params, parts: GraphParts): Readonly<Record<O | 'loss', Tensor>>;
   /** What that graph reads besides the pictures: a function of the records and the step. */
   feeds(items: readonly Drawn<Item>[], step: number): { tokens: number; feeds: Feeds };
+  /** How much a batch counts beside others, from what it is fed: what its loss is the mean over. */
+  weight(feeds: Feeds): number;
   readonly trains: (name: string) => boolean;
   /** Where it starts, by full names, and the standard deviation of what is new. */
   readonly given: ReadonlyMap<string, Value>;
@@ -67,14 +69,14 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
   kind: StepKind<Item, O>,
 ): Promise<Omit<Task, 'write'>> {
   const batch = run.batch_size_train;
-  const graphOn = (data: TrainingData<Item>, parts: Omit<GraphParts, 'imageEmbeds'>) => {
-    const p = new Params();
-    const outputs = kind.graph(p, { ...parts, imageEmbeds: data.images.embeds(p, batch) });
-    return { outputs, declared: p.declared, trains: kind.trains };
-  };
   const steps = await StepsByLength.create(
     { ...run, lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) } },
-    (tokens, dropout) => graphOn(training, { tokens, dropout: run.dropout === 0 ? undefined : dropout.apply }),
+    (tokens, pool) => {
+      const p = new Params();
+      const dropout = run.dropout === 0 ? undefined : pool.apply;
+      const outputs = kind.graph(p, { tokens, dropout, imageEmbeds: training.images.embeds(p, batch) });
+      return { outputs, declared: p.declared, trains: kind.trains };
+    },
     {
       initial: startFrom(new Map([...kind.given, ...(await training.images.initial())]), {
         seed: run.seed,
@@ -83,44 +85,81 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
       ...(kind.frozen ? { frozen: kind.frozen } : {}),
     },
   );
-  const held = heldOut && {
-    data: heldOut,
-    losses: new LossesByLength<O>(
-      (tokens) => graphOn(heldOut, { tokens, dropout: undefined }).outputs,
-      steps.optimiser,
-      kind.frozen,
-    ),
-  };
-
+  const held = heldOut && measureHeldOut(heldOut, kind, { batch, optimiser: steps.optimiser });
   return {
-    stepsPerEpoch: training.stepsPerEpoch,
+    stepsPerEpoch: training.stepsPerEpoch / run.accum_grad_iters,
     optimiser: steps.optimiser,
     async gradients(step) {
-      const { items, imageFeeds, name } = await training.at(step);
-      const { tokens, feeds } = kind.feeds(items, step);
-      const scalars = await steps.gradients(step, tokens, { ...feeds, ...imageFeeds });
-      return { scalars, images: items.length, batch: name };
+      const parts = (await readParts(training, step, run)).map((part) => ({
+        ...part,
+        ...kind.feeds(part.items, step),
+      }));
+      const weights = parts.map(({ feeds }) => kind.weight(feeds));
+      const total = weights.reduce((a, b) => a + b);
+      const scalars: Record<string, number> = {};
+      for (const [i, { tokens, feeds, imageFeeds }] of parts.entries()) {
+        const share = parts.length === 1 ? 1 : weights[i]! / total;
+        const results = await steps.gradients(step * parts.length + i, tokens, { ...feeds, ...imageFeeds });
+        for (const [name, x] of Object.entries<number>(results)) scalars[name] = (scalars[name] ?? 0) + share * x;
+        if (parts.length > 1) steps.optimiser.addPart(share);
+      }
+      if (parts.length > 1) steps.optimiser.joinParts();
+      return { scalars, ...summary(parts) };
     },
-    ...(held && {
-      async evaluate() {
-        const sums: Record<string, number> = {};
-        const { stepsPerEpoch } = held.data;
-        for (let step = 0; step < stepsPerEpoch; step++) {
-          const { items, imageFeeds } = await held.data.at(step, stepsPerEpoch);
-          const { tokens, feeds } = kind.feeds(items, step);
-          const losses = await held.losses.run(tokens, { ...feeds, ...imageFeeds });
-          for (const [name, x] of Object.entries(losses)) sums[name] = (sums[name] ?? 0) + x / stepsPerEpoch;
-        }
-        return sums;
-      },
-    }),
+    ...(held && { evaluate: held.evaluate }),
     async close() {
       await training.close();
-      await heldOut?.close();
-      await held?.losses.release();
+      await held?.close();
     },
   };
 }
+
+/** The losses of a kind of training on held-out data, with the parameters as they are. */
+export function measureHeldOut<Item extends ImageRecord, O extends string>(
+  data: TrainingData<Item>,
+  kind: Pick<StepKind<Item, O>, 'graph' | 'feeds' | 'frozen'>,
+  { batch, optimiser }: { batch: number; optimiser: Optimiser },
+): Required<Pick<Task, 'evaluate' | 'close'>> {
+  const outputs = (tokens: number) => {
+    const p = new Params();
+    return kind.graph(p, { tokens, dropout: undefined, imageEmbeds: data.images.embeds(p, batch) });
+  };
+  const byLength = new LossesByLength<O>(outputs, optimiser, kind.frozen);
+  return {
+    async evaluate() {
+      const sums: Record<string, number> = {};
+      const { stepsPerEpoch } = data;
+      for (let step = 0; step < stepsPerEpoch; step++) {
+        const { items, imageFeeds } = await data.at(step, stepsPerEpoch);
+        const { tokens, feeds } = kind.feeds(items, step);
+        const losses = await byLength.run(tokens, { ...feeds, ...imageFeeds });
+        for (const [name, x] of Object.entries(losses)) sums[name] = (sums[name] ?? 0) + x / stepsPerEpoch;
+      }
+      return sums;
+    },
+    async close() {
+      await data.close();
+      await byLength.release();
+    },
+  };
+}
+
+/** The batches that make up a step. */
+export async function readParts<Item extends ImageRecord>(
+  data: TrainingData<Item>,
+  step: number,
+  { accum_grad_iters: parts, max_steps }: Recipe['run'],
+): Promise<Batch<Item>[]> {
+  const batches: Batch<Item>[] = [];
+  for (let i = 0; i < parts; i++) batches.push(await data.at(step * parts + i, max_steps * parts));
+  return batches;
+}
+
+/** What a step tells of the batches that made it up. */
+export const summary = (parts: readonly Batch<ImageRecord>[]) => ({
+  images: parts.reduce((sum, { items }) => sum + items.length, 0),
+  batch: parts.map(({ name }) => name).join(', '),
+});
 
 /** A graph's scalars without gradients, on the parameters as they are: one session for every text length in use. */
 class LossesByLength<O extends string> {

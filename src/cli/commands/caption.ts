@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { DataError, type Value } from '../../core/index.ts';
+import { DataError, joinRows, type Value } from '../../core/index.ts';
 import type { Blip2, CaptionOptions } from '../../pipelines/index.ts';
 import { expandImages, imageInput } from '../images.ts';
 import { interruption } from '../interrupt.ts';
@@ -14,7 +14,6 @@ import {
 } from '../options.ts';
 import { note, printRecord, withProgress } from '../output.ts';
 import { type CaptionRecord, captionRecord, RecordFile } from '../record-file.ts';
-import { stackRows } from '../stack-rows.ts';
 
 interface Options extends ModelOptions, WritingFlags {
   readonly json?: boolean;
@@ -76,7 +75,7 @@ async function* captions(
       }
     }
     if (batch.length === 0) continue;
-    const written = await model.caption(stackRows(batch.map(({ pixels }) => pixels)), options);
+    const written = await model.caption(joinRows(batch.map(({ pixels }) => pixels)), options);
     yield* batch.map(({ image }, i) => ({ image, caption: written[i]!.text, score: written[i]!.score }));
   }
 }

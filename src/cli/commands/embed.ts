@@ -1,12 +1,11 @@
 import { Command } from 'commander';
-import { DataError, type Value } from '../../core/index.ts';
+import { DataError, joinRows, type Value } from '../../core/index.ts';
 import { writeSafetensors } from '../../hub/index.ts';
 import type { Blip2, Embeddings } from '../../pipelines/index.ts';
 import { expandImages, imageInput } from '../images.ts';
 import { interruption } from '../interrupt.ts';
 import { loadModel, type ModelOptions, withJson, withModel } from '../options.ts';
 import { printRecord, withProgress } from '../output.ts';
-import { stackRows } from '../stack-rows.ts';
 
 interface Options extends ModelOptions {
   readonly json?: boolean;
@@ -42,7 +41,7 @@ async function embedAll(model: Blip2, images: readonly string[]): Promise<Record
       advance();
     }
     const names = Object.keys(rows[0] ?? {}) as (keyof Embeddings)[];
-    return Object.fromEntries(names.map((name) => [name, stackRows(rows.flatMap((row) => row[name] ?? []))]));
+    return Object.fromEntries(names.map((name) => [name, joinRows(rows.flatMap((row) => row[name] ?? []))]));
   });
 }
 

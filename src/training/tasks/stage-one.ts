@@ -90,12 +90,12 @@ async function fromBert(model: NewQFormer, images: ReadEncoder, records: Records
   for (let i = 0; i < records.length; i++) captions.push(...records.record(i).captions.map((c) => blipCaption(c)));
   const { kept, files } = pruneWordPiece(withDec, captions);
   const words = trained.get('embeddings.word_embeddings.weight');
-  if (words) trained.set('embeddings.word_embeddings.weight', takeRows(words, kept));
+  if (words) trained.set('embeddings.word_embeddings.weight', keptRows(words, kept));
   return start(files);
 }
 
 /** Rows of a table; one that it does not have ([DEC], which BERT never saw) starts as the average of all. */
-function takeRows(table: Value, rows: readonly number[]): Value {
+function keptRows(table: Value, rows: readonly number[]): Value {
   const [entries, width] = table.shape as [number, number];
   const all = toFloat32(table);
   const out = new Float32Array(rows.length * width);

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { floats, random, toFloat32 } from '../core/index.ts';
-import { input } from '../graph/index.ts';
-import { compile } from '../runtime/index.ts';
-import { itcLoss } from './objectives/itc.ts';
+import { floats, random, toFloat32 } from '../../core/index.ts';
+import { input } from '../../graph/index.ts';
+import { compile } from '../../runtime/index.ts';
+import { itcLoss } from './itc.ts';
 
 const [B, Q, E] = [5, 2, 3];
 const square = (f: (i: number, j: number) => number) =>
