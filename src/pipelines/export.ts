@@ -72,8 +72,8 @@ const asStored = (name: string, entry: StoredTensor): TensorSource => ({
   data: async () => (await readTensor({ ...entry, name })).data,
 });
 
-/** The matrices that make up most of a small model: the image encoder's, and the wide ones of the Q-Former. */
-const inInt8 = /^vision_model\..*\.weight$|^qformer\..*\.intermediate(_query)?\.dense\.weight$/;
+/** The matrices that make up most of a small model: those of the image encoder's and the Q-Former's layers. */
+const inInt8 = /^(vision_model|qformer\.encoder)\..*\.weight$/;
 
 function compacted(name: string, entry: StoredTensor): TensorSource[] {
   const read = async () => toFloat32(await readTensor({ ...entry, name }));
