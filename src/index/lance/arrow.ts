@@ -1,21 +1,12 @@
-import {
-  Table as ArrowTable,
-  Binary,
-  Field,
-  FixedSizeList,
-  Float32,
-  List,
-  makeData,
-  RecordBatch,
-  Schema,
-  Struct,
-  Utf8,
-  type Vector,
-  vectorFromArray,
-} from 'apache-arrow';
+import { createRequire } from 'node:module';
+import type { Table as ArrowTable, Float32, Schema, Vector } from 'apache-arrow';
 import { floats, type Value } from '../../core/index.ts';
 import type { Manifest } from '../manifest.ts';
 import type { Item } from '../vector-index.ts';
+
+/** Arrow as LanceDB itself loads it: of a second copy of the library it would not know the classes. */
+const arrow: typeof import('apache-arrow') = createRequire(import.meta.url)('apache-arrow');
+const { Binary, Field, FixedSizeList, List, makeData, RecordBatch, Struct, Utf8, vectorFromArray } = arrow;
 
 /** A row of the table as LanceDB returns it, as far as its columns were selected. */
 export interface Row {
@@ -33,7 +24,7 @@ export const manifestText = ({ metadata }: Schema): string => metadata.get(metad
 
 /** A row a picture; its queries are one column of vectors, which LanceDB searches as such. */
 export function schemaOf(manifest: Manifest): Schema {
-  const vector = new FixedSizeList(manifest.width, new Field('item', new Float32(), true));
+  const vector = new FixedSizeList(manifest.width, new Field('item', new arrow.Float32(), true));
   const fields = [
     new Field('id', new Utf8()),
     new Field('path', new Utf8()),
@@ -41,7 +32,7 @@ export function schemaOf(manifest: Manifest): Schema {
     new Field('vectors', new List(new Field('item', vector, true))),
     new Field('features', new Binary()),
   ];
-  return new Schema(fields, new Map([[metadataKey, JSON.stringify(manifest)]]));
+  return new arrow.Schema(fields, new Map([[metadataKey, JSON.stringify(manifest)]]));
 }
 
 /** Items as rows. The vectors are laid out by hand: from nested arrays Arrow would infer other types. */
@@ -49,12 +40,12 @@ export function tableOf(items: readonly Item[], manifest: Manifest): ArrowTable 
   const { queries, width } = manifest;
   const numbers = new Float32Array(items.length * queries * width);
   for (const [i, { vectors }] of items.entries()) numbers.set(vectors, i * queries * width);
-  const vectorType = new FixedSizeList(width, new Field('item', new Float32(), true));
+  const vectorType = new FixedSizeList(width, new Field('item', new arrow.Float32(), true));
   const vectors = makeData({
     type: vectorType,
     length: items.length * queries,
     nullCount: 0,
-    child: makeData({ type: new Float32(), data: numbers }),
+    child: makeData({ type: new arrow.Float32(), data: numbers }),
   });
   const lists = makeData({
     type: new List(new Field('item', vectorType, true)),
@@ -79,7 +70,7 @@ export function tableOf(items: readonly Item[], manifest: Manifest): ArrowTable 
     nullCount: 0,
     children: [texts('id'), texts('path'), texts('file'), lists, features],
   });
-  return new ArrowTable(schema, [new RecordBatch(schema, rows)]);
+  return new arrow.Table(schema, [new RecordBatch(schema, rows)]);
 }
 
 /** The vectors of a row: [1, Q, E]. */
