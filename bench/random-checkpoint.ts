@@ -104,12 +104,17 @@ async function writeShards(folder: string, tensors: readonly (readonly [string, 
   });
 }
 
-/** Normal with deviation 0.02, norms near 1. One block of draws repeated: 3.7 billion of them would take minutes. */
+/**
+ * Normal with deviation 0.02, norms near 1. One block of draws, repeated from another place for every tensor: 3.7 billion
+ * of them would take minutes, and ONNX Runtime keeps matrices that are equal only once.
+ */
 function drawWeights(name: string, size: number): Float32Array {
   const norm = /norm\d?\.weight$/i.test(name);
+  const first = random(0, name).below(block.length);
   const weights = new Float32Array(size);
-  for (let start = 0; start < size; start += block.length) {
-    weights.set(block.subarray(0, Math.min(block.length, size - start)), start);
+  for (let at = -first; at < size; at += block.length) {
+    const part = block.subarray(Math.max(0, -at), Math.min(block.length, size - at));
+    weights.set(part, Math.max(0, at));
   }
   return norm ? weights.map((x) => 1 + x) : weights;
 }
