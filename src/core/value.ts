@@ -82,3 +82,9 @@ export function joinRows<D extends DType>(values: readonly Value<D>[]): Value<D>
     fromBytes(first!.dtype, bytes),
   );
 }
+
+/** A matrix, row-major, with each row multiplied by its factor: what int8 levels and their scales stand for. */
+export function multiplyRows(matrix: Float32Array, factors: Float32Array): Float32Array {
+  const width = matrix.length / factors.length;
+  return matrix.map((x, i) => x * factors[Math.floor(i / width)]!);
+}

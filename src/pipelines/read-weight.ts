@@ -1,4 +1,4 @@
-import { toFloat32 } from '../core/index.ts';
+import { multiplyRows, toFloat32 } from '../core/index.ts';
 import { type Checkpoint, readTensor } from '../hub/index.ts';
 import { scaleOf } from '../runtime/index.ts';
 
@@ -7,11 +7,5 @@ export async function readWeight(checkpoint: Checkpoint, name: string): Promise<
   const stored = await readTensor(checkpoint.entry(name));
   const weight = toFloat32(stored);
   const scale = stored.dtype === 'int8' ? checkpoint.entries.get(scaleOf(name)) : undefined;
-  if (!scale) return weight;
-  const scales = toFloat32(await readTensor(scale));
-  const width = weight.length / scales.length;
-  for (let row = 0; row < scales.length; row++) {
-    for (let i = row * width; i < (row + 1) * width; i++) weight[i]! *= scales[row]!;
-  }
-  return weight;
+  return scale ? multiplyRows(weight, toFloat32(await readTensor(scale))) : weight;
 }

@@ -134,18 +134,15 @@ class ObjectivesInParts {
   }
 
   #featuresAt(tokens: number): Promise<Session<'zImage' | 'zText'>> {
+    const known = this.#features.get(tokens);
+    if (known) return known;
     const { run, config, options, patches, imageWidth } = this.#settings;
     const inputs = stageOneInputs({ batch: run.batch_size_train, patches, imageWidth, tokens });
     const dropout = run.dropout === 0 ? undefined : new DropoutPool(run.dropout).apply;
-    const known =
-      this.#features.get(tokens) ??
-      compile(
-        { ...featuresOfPart(new Params(), inputs, config, { ...options, dropout }) },
-        () => 'input',
-        sessionOptions(run),
-      );
-    this.#features.set(tokens, known);
-    return known;
+    const outputs = { ...featuresOfPart(new Params(), inputs, config, { ...options, dropout }) };
+    const made = compile(outputs, () => 'input', sessionOptions(run));
+    this.#features.set(tokens, made);
+    return made;
   }
 }
 

@@ -1,4 +1,4 @@
-import { floats, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
+import { floats, multiplyRows, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
 import { readTensor } from '../hub/index.ts';
 import { scaleOf } from '../runtime/index.ts';
 
@@ -10,16 +10,8 @@ export async function trainableWeights(state: ReadonlyMap<string, StoredTensor>)
     if (scales.has(name)) continue;
     const stored = await readTensor({ ...entry, name });
     const scale = entry.dtype === 'int8' ? state.get(scaleOf(name)) : undefined;
-    weights.set(name, scale ? multiplyRows(stored, await readTensor({ ...scale, name: scaleOf(name) })) : stored);
+    const factors = scale && toFloat32(await readTensor({ ...scale, name: scaleOf(name) }));
+    weights.set(name, factors ? floats(stored.shape, multiplyRows(toFloat32(stored), factors)) : stored);
   }
   return weights;
-}
-
-function multiplyRows(levels: Value, scale: Value): Value {
-  const factors = toFloat32(scale);
-  const width = levels.data.length / factors.length;
-  return floats(
-    levels.shape,
-    toFloat32(levels).map((x, i) => x * factors[Math.floor(i / width)]!),
-  );
 }

@@ -1,6 +1,6 @@
 /** Recomputed blocks: the same gradients, and nothing of a block's inside kept for the backward pass. */
 import { describe, expect, it } from 'vitest';
-import { parseBlip2Config, stageOneInputs, stageOneLosses } from '../../src/blip2/index.ts';
+import { stageOneInputs, stageOneLosses } from '../../src/blip2/index.ts';
 import { elements, floats, int64s, random, toFloat32, type Value } from '../../src/core/index.ts';
 import {
   add,
@@ -16,6 +16,7 @@ import {
 import { nodesOf } from '../../src/graph/walk.ts';
 import { DropoutPool, Params } from '../../src/nn/index.ts';
 import { compile } from '../../src/runtime/index.ts';
+import { config, imageWidth } from './small-stage-one.ts';
 
 const total = (x: Tensor): Tensor => reduceSum(x, { axes: [...x.shape.keys()], keepDims: false });
 
@@ -41,23 +42,7 @@ it('keeps the ends of a block alone', () => {
 });
 
 describe('a stage-1 step with dropout', () => {
-  const [batch, tokens, patches, imageWidth] = [3, 5, 4, 6];
-  const config = parseBlip2Config({
-    num_query_tokens: 3,
-    image_text_hidden_size: 4,
-    qformer_config: {
-      hidden_size: 8,
-      num_hidden_layers: 3,
-      num_attention_heads: 2,
-      intermediate_size: 12,
-      hidden_act: 'gelu',
-      layer_norm_eps: 1e-12,
-      max_position_embeddings: 16,
-      cross_attention_frequency: 2,
-      encoder_hidden_size: imageWidth,
-      vocab_size: 20,
-    },
-  });
+  const [batch, tokens, patches] = [3, 5, 4];
 
   async function gradients(recompute: boolean): Promise<Record<string, Value>> {
     const p = new Params();

@@ -4,7 +4,6 @@ import {
   contrastWhole,
   featuresOfPart,
   lossesOfPart,
-  parseBlip2Config,
   type StageOneOptions,
   stageOneInputs,
   stageOneLosses,
@@ -13,25 +12,10 @@ import { elements, floats, int64s, random, toFloat32, toNumbers, type Value } fr
 import { differentiate, input, type Tensor } from '../../src/graph/index.ts';
 import { Params } from '../../src/nn/index.ts';
 import { compile } from '../../src/runtime/index.ts';
+import { config, imageWidth } from './small-stage-one.ts';
 
-const [batch, parts, tokens, patches, imageWidth] = [16, 8, 6, 4, 6];
+const [batch, parts, tokens, patches] = [16, 8, 6, 4];
 const size = batch / parts;
-const config = parseBlip2Config({
-  num_query_tokens: 3,
-  image_text_hidden_size: 4,
-  qformer_config: {
-    hidden_size: 8,
-    num_hidden_layers: 3,
-    num_attention_heads: 2,
-    intermediate_size: 12,
-    hidden_act: 'gelu',
-    layer_norm_eps: 1e-12,
-    max_position_embeddings: 16,
-    cross_attention_frequency: 2,
-    encoder_hidden_size: imageWidth,
-    vocab_size: 20,
-  },
-});
 const options: StageOneOptions = { decoderStart: 1, weights: { itc: 1, itm: 0.5, itg: 2 } };
 
 const draws = random(11, 'parts');

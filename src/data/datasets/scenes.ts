@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { DataError, random } from '../../core/index.ts';
-import { readCutouts } from '../cutout.ts';
+import { type CutoutRow, readCutouts } from '../cutout.ts';
 import type { OnBad } from '../json-lines.ts';
-import { composeScene, composeSingle, type Scene, sceneVocabulary } from '../scenes/index.ts';
+import { composeScene, composeSingle, type Scene, type SceneEntry, sceneVocabulary } from '../scenes/index.ts';
 import { defineDataset } from './dataset.ts';
 
 export const sceneOptions = z.strictObject({
@@ -32,14 +32,22 @@ export const scenes = defineDataset(sceneOptions, async (options, onBad) => {
   };
 });
 
+/** The cut-outs that scenes are made of, and what they can name. Throws DataError where there are none. */
+export async function readSceneParts(
+  { path, split, sources }: Pick<z.output<typeof sceneOptions>, 'path' | 'split' | 'sources'>,
+  onBad?: OnBad,
+): Promise<{ rows: CutoutRow[]; vocabulary: SceneEntry[] }> {
+  const rows = await readCutouts(path, { split, sources, onBad });
+  if (rows.length === 0) throw new DataError(`${path}: expected pictures of the split ${split}, found none`);
+  return { rows, vocabulary: sceneVocabulary(rows) };
+}
+
 /** What makes the scene of each number. */
 export async function sceneComposer(
   { path, split, sources, seed, size, singles }: z.output<typeof sceneOptions>,
   onBad?: OnBad,
 ): Promise<(index: number) => Scene> {
-  const rows = await readCutouts(path, { split, sources, onBad });
-  if (rows.length === 0) throw new DataError(`${path}: expected pictures of the split ${split}, found none`);
-  const vocabulary = sceneVocabulary(rows);
+  const { rows, vocabulary } = await readSceneParts({ path, split, sources }, onBad);
   return (index) => {
     const draws = random(seed, 'scene', index);
     return draws.chance(singles)

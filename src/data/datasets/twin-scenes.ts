@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { DataError, type Random, random } from '../../core/index.ts';
-import { readCutouts } from '../cutout.ts';
-import { composeScene, exchangeObjects, type Scene, type SceneEntry, sceneVocabulary } from '../scenes/index.ts';
+import { type Random, random } from '../../core/index.ts';
+import { composeScene, exchangeObjects, type Scene, type SceneEntry } from '../scenes/index.ts';
 import { defineDataset } from './dataset.ts';
-import { sceneOptions } from './scenes.ts';
+import { readSceneParts, sceneOptions } from './scenes.ts';
 
 /**
  * Scenes in pairs: one of several objects, and the same with two of them exchanged. Nothing but where things stand tells
@@ -16,9 +15,7 @@ export const twinScenes = defineDataset(
     n: z.int().positive().multipleOf(2),
   }),
   async ({ path, split, sources, n, seed, size }, onBad) => {
-    const rows = await readCutouts(path, { split, sources, onBad });
-    if (rows.length === 0) throw new DataError(`${path}: expected pictures of the split ${split}, found none`);
-    const vocabulary = sceneVocabulary(rows);
+    const { vocabulary } = await readSceneParts({ path, split, sources }, onBad);
     return {
       length: n,
       together: 2,
