@@ -69,20 +69,28 @@ describe('captions', () => {
     expect([CIDEr, Bleu_1, Bleu_4, ROUGE_L]).toEqual(expected);
     expect(predictions.map(({ scores }) => scores!.ROUGE_L)).toEqual(perSample.ROUGE_L!.map((score) => 100 * score));
 
-    const tokens = (
-      await Promise.all(
-        captionRows().map(({ image, caption }) =>
-          model.captionLogProbabilities([join(folder, image)], [caption.toLowerCase().replace('.', '')], {
-            prompt: 'a',
-          }),
-        ),
-      )
-    ).flat(2);
-    const mean = tokens.reduce((sum, x) => sum + x, 0) / tokens.length;
-    expect(metrics.references).toEqual({
+    const meanOver = async (imageOf: (image: string) => string) => {
+      const each = captionRows().map(({ image, caption }) =>
+        model.captionLogProbabilities([join(folder, imageOf(image))], [caption.toLowerCase().replace('.', '')], {
+          prompt: 'a',
+        }),
+      );
+      const tokens = (await Promise.all(each)).flat(2);
+      return tokens.reduce((sum, x) => sum + x, 0) / tokens.length;
+    };
+    const mean = await meanOver((image) => image);
+    const files = [...new Set(captionRows().map(({ image }) => image))];
+    const shuffled = await meanOver((image) => files[(files.indexOf(image) + files.length / 2) % files.length]!);
+    const references = metrics.references as { shuffled_costs_per_caption: Record<string, number> };
+    expect(references).toEqual({
       log_likelihood: expect.closeTo(mean, 2), // features are kept as float16
       perplexity: expect.closeTo(Math.exp(-mean), 1),
+      shuffled_log_likelihood: expect.closeTo(shuffled, 2),
+      shuffled_costs_per_caption: expect.any(Object),
     });
+    const { nats, low, high } = references.shuffled_costs_per_caption;
+    expect(low).toBeLessThanOrEqual(nats!);
+    expect(high).toBeGreaterThanOrEqual(nats!);
     await model.release();
   });
 });

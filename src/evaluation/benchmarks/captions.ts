@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { UsageError } from '../../core/index.ts';
 import { groupByImage, nameOf, openDataset } from '../../data/index.ts';
 import { blipCaption } from '../../text/index.ts';
-import { captionLikelihood, scoreCaptions } from '../metrics/index.ts';
+import { captionLikelihood, pairedBootstrap, scoreCaptions } from '../metrics/index.ts';
 import {
   captionData,
   defineBenchmark,
@@ -25,7 +25,10 @@ export const captions = defineBenchmark(
     run: writingRun.extend({
       /** The words that captions begin with; they are not scored. */
       prompt: z.string().default(''),
-      /** Whether to measure the log-likelihood of the references, which takes about as long as writing. */
+      /**
+       * Whether to measure the log-likelihood of the references, beside their own picture and beside another's: a model
+       * that looks at pictures finds them less likely there. Takes about twice as long as writing.
+       */
       likelihood: z.boolean().default(true),
     }),
   }),
@@ -41,11 +44,23 @@ export const captions = defineBenchmark(
       ['cider', 'bleu', 'rouge-l'],
     );
     const likelihood = async (): Promise<Metrics> => {
-      const given = records.flatMap(({ captions: texts }, i) =>
-        texts.map((text) => ({ picture: pictures[i]!, text: blipCaption(text) })),
-      );
-      const found = captionLikelihood(await subject.logProbabilities(given, { prompt, part: 'captions' }));
-      return { log_likelihood: found.meanLogLikelihood, perplexity: found.perplexity };
+      const of = async (pictureOf: (record: number) => string) => {
+        const given = records.flatMap(({ captions: texts }, i) =>
+          texts.map((text) => ({ picture: pictureOf(i), text: blipCaption(text) })),
+        );
+        return captionLikelihood(await subject.logProbabilities(given, { prompt, part: 'captions' }));
+      };
+      const own = await of((i) => pictures[i]!);
+      const metrics = { log_likelihood: own.meanLogLikelihood, perplexity: own.perplexity };
+      if (records.length === 1) return metrics;
+      const half = Math.floor(records.length / 2);
+      const others = await of((i) => pictures[(i + half) % records.length]!);
+      const { difference, low, high } = pairedBootstrap(own.perCaption, others.perCaption, { seed: 1 });
+      return {
+        ...metrics,
+        shuffled_log_likelihood: others.meanLogLikelihood,
+        shuffled_costs_per_caption: { nats: difference, low, high },
+      };
     };
     return {
       metrics: {
