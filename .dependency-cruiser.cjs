@@ -22,7 +22,8 @@ const effectful = {
   generation: ['core', 'graph', 'nn', 'models', 'runtime'],
   pipelines: [...writing, 'runtime', 'hub', 'image', 'text', 'generation'],
   index: ['core', 'graph', 'models', 'runtime', 'hub', 'pipelines'],
-  data: ['core', 'image', 'text'],
+  // The cache of features is locked as the hub's cache is.
+  data: ['core', 'hub', 'image', 'text'],
   training: [...writing, 'runtime', 'hub', 'image', 'text', 'data', 'report'],
   evaluation: ['core', 'image', 'text', 'pipelines', 'data', 'report'],
 };

@@ -115,25 +115,6 @@ export const start = claim('from process start to the first token, int8, files i
   );
 });
 
-export const folderInt8 = claim(
-  '64 pictures in int8 beside transformers in fp32 at its best batch size',
-  async function* (model) {
-    await folderAt(model, { precision: 'int8' });
-    const [we, they] = [ours(model, 'int8'), theirs(model, 'fp32')];
-    await secondsOf(we, one);
-    const perImage = async (subject: Peer, batch: number, images: number) => {
-      let time = 0;
-      for (let i = 0; i < images; i += batch) time += await secondsOf(subject, `caption ${batch} ${tokens}`);
-      return time / images;
-    };
-    const peers: number[] = [];
-    for (const batch of [1, 4, 16]) peers.push(await perImage(they, batch, 16));
-    yield lessIsBetter({ name: 'folder-int8', unit: 's per image' }, await perImage(we, 8, 64), Math.min(...peers));
-    await we.close();
-    await they.close();
-  },
-);
-
 export const decode = claim(
   'a token of decoding in int8 beside the time to read its weights from memory',
   async function* (model) {

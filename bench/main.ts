@@ -1,6 +1,9 @@
 /** `npm run bench -- NAME…`: claims measured beside their peers, a line of JSON for each result; without NAME, a list. */
 import { nearest } from '../src/core/index.ts';
-import { captionBeam, captionFp32, captionInt4, captionInt8, decode, folderInt8, start, vitInt8 } from './caption.ts';
+import { captionBeam, captionFp32, captionInt4, captionInt8, decode, start, vitInt8 } from './caption.ts';
+import { folderInt8 } from './folder.ts';
+import { growth } from './growth.ts';
+import { leak } from './leak.ts';
 import type { Claim } from './measure.ts';
 import { search } from './search.ts';
 import { stageOneStep } from './stage1-step.ts';
@@ -12,6 +15,8 @@ const claims: Readonly<Record<string, Claim>> = {
   'caption-int8': captionInt8,
   decode,
   'folder-int8': folderInt8,
+  growth,
+  leak,
   search,
   'stage1-step': stageOneStep,
   start,

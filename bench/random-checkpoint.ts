@@ -8,14 +8,19 @@ import { imageEncoder, languageModel } from '../src/models/index.ts';
 import { declareParameters } from '../src/pipelines/graphs.ts';
 import { bertFiles, Tokenizer, withSpecialToken } from '../src/text/index.ts';
 
-/** blip2-opt-2.7b's configuration, as transformers writes it. */
+/** A checkpoint's configuration, as transformers writes it, under the name that its folder gets. */
+interface Size {
+  readonly folder: string;
+  readonly config: typeof opt27b;
+}
+
 const opt27b = {
   architectures: ['Blip2ForConditionalGeneration'],
   model_type: 'blip-2',
   num_query_tokens: 32,
   image_token_index: 50_265,
   qformer_config: { model_type: 'blip_2_qformer' },
-  vision_config: { model_type: 'blip_2_vision_model' },
+  vision_config: { model_type: 'blip_2_vision_model', image_size: 224 },
   text_config: {
     model_type: 'opt',
     hidden_size: 2560,
@@ -29,38 +34,71 @@ const opt27b = {
   },
 };
 
-const preprocessor = {
+/** Everything of one width, with heads of 64 and feed-forward layers four times as wide. */
+const small = ({ width, layers, image, words }: { width: number; layers: number; image: number; words: number }) => {
+  const transformer = { hidden_size: width, num_hidden_layers: layers, num_attention_heads: width / 64 };
+  const config = {
+    ...opt27b,
+    image_token_index: words - 1,
+    qformer_config: {
+      ...opt27b.qformer_config,
+      ...transformer,
+      intermediate_size: 4 * width,
+      encoder_hidden_size: width,
+    },
+    vision_config: { ...opt27b.vision_config, ...transformer, intermediate_size: 4 * width, image_size: image },
+    text_config: {
+      ...opt27b.text_config,
+      ...transformer,
+      word_embed_proj_dim: width,
+      ffn_dim: 4 * width,
+      vocab_size: words,
+    },
+  };
+  return config;
+};
+
+/** What is measured: the paper's model, one that takes seconds, and one that takes next to nothing. */
+export const sizes = {
+  opt27b: { folder: 'blip2-opt-2.7b', config: opt27b },
+  mid: { folder: 'mid', config: small({ width: 512, layers: 8, image: 224, words: 50_304 }) },
+  tiny: { folder: 'tiny', config: small({ width: 64, layers: 2, image: 56, words: 64 }) },
+} satisfies Record<string, Size>;
+
+const preprocessor = ({ config }: Size) => ({
   image_processor_type: 'BlipImageProcessor',
   do_resize: true,
   do_rescale: true,
   do_normalize: true,
   do_convert_rgb: true,
-  size: { height: 224, width: 224 },
+  size: { height: config.vision_config.image_size, width: config.vision_config.image_size },
   resample: 3,
   rescale_factor: 1 / 255,
   image_mean: [0.48145466, 0.4578275, 0.40821073],
   image_std: [0.26862954, 0.26130258, 0.27577711],
-};
+});
 
 const shardBytes = 5e9;
 
 /**
- * A folder with blip2-opt-2.7b's layout and size (15 GB of float32 in shards) and random weights, written on first use.
- * Speed and memory do not depend on what the weights are. Its tokenizer has a few words: what a benchmark prompts with.
+ * A folder with a model of this size and random weights (15 GB of float32 in shards for blip2-opt-2.7b's), written on
+ * first use. Speed and memory do not depend on what the weights are. Its tokenizer has a few words: what a benchmark
+ * prompts with.
  */
-export async function randomCheckpoint(): Promise<string> {
-  const folder = join(import.meta.dirname, '..', '.cache', 'bench-models', 'blip2-opt-2.7b');
+export async function randomCheckpoint(size: Size = sizes.opt27b): Promise<string> {
+  const { config } = size;
+  const folder = join(import.meta.dirname, '..', '.cache', 'bench-models', size.folder);
   if (existsSync(join(folder, 'config.json'))) return folder; // written last
-  process.stderr.write(`writing 15 GB of random weights to ${folder} …\n`);
+  process.stderr.write(`writing random weights to ${folder} …\n`);
   const words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'photo', 'of'];
   const files = withSpecialToken(withSpecialToken(bertFiles(words), 'bos', '[DEC]'), 'eos', '[SEP]');
   const declared = declareParameters({
-    config: parseBlip2Config(opt27b),
-    encoder: imageEncoder(opt27b.vision_config),
-    processor: parseImageProcessor(preprocessor),
+    config: parseBlip2Config(config),
+    encoder: imageEncoder(config.vision_config),
+    processor: parseImageProcessor(preprocessor(size)),
     heads: { retrieval: false, writing: false },
     language: {
-      lm: languageModel(opt27b.text_config),
+      lm: languageModel(config.text_config),
       modelType: 'opt',
       tokenizer: new Tokenizer(files),
       endTokens: [3],
@@ -70,12 +108,12 @@ export async function randomCheckpoint(): Promise<string> {
     folder,
     [...declared].map(([name, t]) => [name, t.shape.map(Number)] as const),
   );
-  await writeJson(join(folder, 'preprocessor_config.json'), preprocessor);
+  await writeJson(join(folder, 'preprocessor_config.json'), preprocessor(size));
   for (const place of [folder, join(folder, 'qformer_tokenizer')]) {
     await writeText(join(place, 'tokenizer.json'), JSON.stringify(files.tokenizer));
     await writeJson(join(place, 'tokenizer_config.json'), files.config);
   }
-  await writeJson(join(folder, 'config.json'), opt27b);
+  await writeJson(join(folder, 'config.json'), config);
   return folder;
 }
 

@@ -20,7 +20,7 @@ import { type Claim, compare, lessIsBetter, type Row, seconds } from './measure.
 import { Peer } from './peer.ts';
 
 /** A Q-Former, a batch and how it is trained, under the names that configurations have for them. */
-const paper = {
+export const paper = {
   batch: 16,
   tokens: 32,
   patches: 257,
@@ -62,7 +62,7 @@ export const stageOneStep: Claim = {
   description: 'a stage-1 training step at BERT-base size beside the reference in PyTorch, fp32 and bf16',
   async *run(): AsyncIterable<Row> {
     await checkSameLosses(small);
-    const ours = await createStep(paper, drawState(paper));
+    const ours = await randomStep(paper);
     for (const [name, precision] of [
       ['stage1-step', 'fp32'],
       ['stage1-step-vs-bf16', 'bf16'],
@@ -113,6 +113,9 @@ async function checkSameLosses(s: Setting): Promise<void> {
     rmSync(folder, { recursive: true });
   }
 }
+
+/** Our step from random weights, as `createStep` gives it. */
+export const randomStep = (s: Setting): Promise<() => Promise<number>> => createStep(s, drawState(s));
 
 /** Our step, compiled: each call makes one update and returns the loss before it. */
 async function createStep(s: Setting, { parameters, imageEmbeds, inputIds }: State): Promise<() => Promise<number>> {

@@ -1,9 +1,11 @@
 /** Stage 2 with an encoder-decoder, and the fine-tuning tasks, trained for a few steps on small random models. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { heldOutMetric } from '../src/cli/held-out-metric.ts';
 import { elements, floats, random, toNumbers, type Value } from '../src/core/index.ts';
 import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
 import { languageModel } from '../src/models/index.ts';
@@ -289,5 +291,56 @@ describe('held-out losses', () => {
   it('are needed to stop early', async () => {
     const wrong = recipe('wrong', settings, ...still, 'run.patience=1');
     await expect(train(await wrong)).rejects.toThrow(/run\.patience: .*no data\.eval/);
+  });
+});
+
+describe('measuring what the model does along the way', () => {
+  it.each<Settings & { metric: string }>([
+    { task: 'caption', metric: 'CIDEr', model: 'pretrained: $/two, prompt: a cat, freeze_vit: true' },
+    { task: 'caption', metric: 'CIDEr', model: 'pretrained: $/two', run: ', ema: 0.9' },
+    { task: 'retrieval', metric: 'recall', model: 'pretrained: $/one' },
+    { task: 'vqa', metric: 'accuracy', model: 'pretrained: $/two', file: 'questions.jsonl' },
+  ])('$task by $metric, of the model that is then written', async ({ metric, run = '', ...settings }) => {
+    const file = settings.file ?? 'data.jsonl';
+    const given = await recipe(`measured-${metric}${run.length}`, {
+      ...settings,
+      data: `, eval: [{ type: jsonl, path: ${join(folder, file)} }]`,
+      run: `, eval_every: 1, eval_limit: 5, eval_metric: ${metric}${run}`,
+    });
+    const measure = heldOutMetric(given, {});
+    const seen: string[] = [];
+    const kept = (model: string) => {
+      seen.push(model);
+      return measure!(model);
+    };
+    expect(await train(given, { measure: kept })).toBe(true);
+    const lines = (await metrics(`measured-${metric}${run.length}`))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines).toHaveLength(3);
+    for (const line of lines)
+      expect([typeof line.eval_loss, typeof line[`eval_${metric}`]]).toEqual(['number', 'number']);
+    const { output_dir } = given.run;
+    expect(lines.at(-1)[`eval_${metric}`]).toBe(await measure!(join(output_dir, 'model')));
+    expect(new Set(seen)).toEqual(new Set([join(output_dir, 'measured')]));
+    expect(existsSync(seen[0]!)).toBe(false);
+    expect(await readFile(join(output_dir, 'report.html'), 'utf8')).toContain(`<figcaption>eval_${metric} <b>`);
+  });
+
+  it('wants held-out data, and what measures', async () => {
+    const settings = { task: 'caption', model: 'pretrained: $/two', run: ', eval_metric: CIDEr' };
+    await expect(train(await recipe('no-measure', settings))).rejects.toThrow(
+      /run\.eval_metric: expected loss, because/,
+    );
+    const measure = async () => 0;
+    await expect(train(await recipe('no-data', settings), { measure })).rejects.toThrow(
+      /run\.eval_metric: expected held-out data, but there is no data\.eval/,
+    );
+    await expect(recipe('wrong-metric', { ...settings, run: ', eval_metric: recall' })).rejects.toThrow(
+      /run\.eval_metric: .*"loss"\|"CIDEr"/,
+    );
+    const twice = await recipe('two-sets', settings, `data.eval=[{type: folder, path: a}, {type: folder, path: b}]`);
+    expect(() => heldOutMetric(twice, {})).toThrow(/expected one dataset in data\.eval, found 2/);
   });
 });

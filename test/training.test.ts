@@ -98,6 +98,33 @@ describe('a run', () => {
     expect(await weights('killed')).toEqual(await weights('whole-run'));
   });
 
+  it('averages its weights beside training, through a kill too', async () => {
+    const averaged = (run: string) => recipe(run, 'data.jsonl', 'run.ema=0.999');
+    await train(await averaged('averaged'));
+    expect(await metrics('averaged')).toBe(await metrics('whole-run'));
+    const last = await (
+      await Checkpoint.open(join(folder, 'averaged/checkpoints/step-00000006.safetensors'))
+    ).readAll();
+    const model = await weights('averaged');
+    const trained = Object.entries(await weights('whole-run')).filter(([name]) => !name.startsWith('vision_model.'));
+    for (const [name, { data }] of trained) {
+      expect(last[name]!.data, name).toEqual(data);
+      expect(model[name]!.data, name).toEqual(last[`average.${name}`]!.data);
+    }
+    expect(model.temp!.data).not.toEqual(last.temp!.data);
+
+    const killed = new Error('killed');
+    const die = ({ step }: { step: number }) => {
+      if (step === 3) throw killed;
+    };
+    await expect(train(await averaged('averaged-killed'), { onProgress: die })).rejects.toBe(killed);
+    expect(await train(await averaged('averaged-killed'), { resume: true })).toBe(true);
+    expect(await weights('averaged-killed')).toEqual(model);
+    await expect(train(await averaged('whole-run'), { resume: true })).rejects.toThrow(
+      /does not fit this recipe: average/,
+    );
+  });
+
   it('leaves the frozen encoder as it was, byte for byte, and moves what trains', async () => {
     const model = await weights('whole-run');
     const encoder = await (await Checkpoint.open(join(folder, 'encoder'))).readAll();

@@ -26,10 +26,12 @@ export function captionWriter({ qformer_config: config, num_query_tokens: querie
     layers: config.num_hidden_layers,
     keyValueHeads: config.num_attention_heads,
     headWidth: config.hidden_size / config.num_attention_heads,
+    maxPositions: queries + config.max_position_embeddings,
     embed: (p, inputIds) => embedWords(inputIds, contextOf(p)),
-    decode(p, { inputsEmbeds, attentionMask, cache }) {
+    decode(p, { inputsEmbeds, attentionMask, cache, positionIds: counted }) {
       const length = inputsEmbeds.shape[1]!;
-      const positionIds = sub(lastOf(countedPositions(attentionMask), length), queries); // queries have no positions
+      const positions = counted ?? lastOf(countedPositions(attentionMask), length);
+      const positionIds = sub(positions, queries); // queries have no positions
       const text = placeWords(p.at('qformer'), inputsEmbeds, { ...contextOf(p), positionIds });
       const mask = causalMask(attentionMask, length, p.dtype);
       const pass = qFormer(p.at('qformer'), { text }, { config, mask, past: cache });

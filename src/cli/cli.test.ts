@@ -1,44 +1,13 @@
-import { spawn } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { Checkpoint } from '../hub/index.ts';
+import { blip2, root, rows } from './test-command.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const example = join(root, 'examples/apple.webp');
-
-interface Result {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** The command as a user starts it. */
-function blip2(args: readonly string[], { input = '', kill = false } = {}): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['scripts/start.js', ...args], { cwd: root });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-      if (kill && !child.killed) child.kill('SIGINT');
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-    child.stdin.end(input);
-  });
-}
-
-const rows = (stdout: string): Record<string, unknown>[] =>
-  stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
 
 let folder: string;
 let model: string;
@@ -130,11 +99,8 @@ describe.concurrent('caption', () => {
   });
 
   it('reads a picture from standard input', async () => {
-    const bytes = await readFile(example);
-    const child = spawn(process.execPath, ['scripts/start.js', 'caption', '-', '-m', model, '--json'], { cwd: root });
-    child.stdin.end(bytes);
-    const [line] = await child.stdout.toArray();
-    expect(JSON.parse(String(line))).toMatchObject({ image: '-' });
+    const { stdout } = await blip2(['caption', '-', '-m', model, '--json'], { input: await readFile(example) });
+    expect(rows(stdout)).toMatchObject([{ image: '-' }]);
   });
 
   it('goes on with the file that an interrupted run left', async () => {
@@ -163,18 +129,26 @@ describe.concurrent('caption', () => {
     expect(skipped.stderr).toContain('1 of 2 images were left out');
   });
 
-  it('stops at Ctrl-C with 130', async () => {
-    const many = await Promise.all(
-      Array.from({ length: 120 }, async (_, i) => {
-        const copy = join(folder, `many-${i}.webp`);
-        await copyFile(example, copy);
-        return copy;
-      }),
-    );
-    const { code, stdout, stderr } = await blip2(['caption', ...many, '-m', model, '--json'], { kill: true });
-    expect({ code, stderr }).toEqual({ code: 130, stderr: 'blip2: interrupted\n' });
-    expect(rows(stdout).length).toBeLessThan(many.length);
-  });
+  it('stops at Ctrl-C with 130, and goes on later from there', async () => {
+    const many = join(folder, 'many');
+    await mkdir(many);
+    const images = Array.from({ length: 120 }, (_, i) => join(many, `${String(i).padStart(3, '0')}.webp`));
+    for (const image of images) await copyFile(example, image);
+    const out = join(folder, 'stopped.jsonl');
+    const args = ['caption', many, '-m', model, '--batch-size', '4', '--out', out];
+    const begun = () => existsSync(`${out}.partial`) && statSync(`${out}.partial`).size > 0;
+    const stopped = await blip2(args, { interrupt: begun });
+    expect(stopped).toEqual({ code: 130, stdout: '', stderr: 'blip2: interrupted\n' });
+    const kept = rows(await readFile(`${out}.partial`, 'utf8'));
+    expect(kept.length).toBeLessThan(images.length);
+    expect(existsSync(out)).toBe(false);
+
+    expect(await blip2(args)).toEqual({ code: 0, stdout: '', stderr: `blip2: 120 captions in ${out}\n` });
+    const found = rows(await readFile(out, 'utf8'));
+    expect(found.slice(0, kept.length)).toEqual(kept);
+    expect(found.map(({ image }) => image)).toEqual(images);
+    expect(new Set(found.map(({ caption }) => caption)).size).toBe(1); // they are all the same picture
+  }, 180_000);
 });
 
 it('match gives both scores of every text, also of those on standard input', async () => {
@@ -241,6 +215,7 @@ describe.concurrent('usage', () => {
     [['capton'], "unknown command 'capton'"],
     [['caption', example, '--nope'], "unknown option '--nope'"],
     [['caption', example, '-n', 'many'], 'expected a whole number'],
+    [['caption', example, '--batch-size', '0'], 'expected a whole number above 0'],
     [['caption', example, '--device', 'abacus'], 'Allowed choices are'],
     [['trace', '--out', 'x'], 'expected --image or --from'],
   ])('%j exits with 2 and one line', async (args, message) => {

@@ -1,9 +1,12 @@
 import { readdir, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join, sep } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { UsageError } from '../core/index.ts';
+import { DecodePool, type ImageSource, loadImage } from '../data/index.ts';
+import type { ImageProcessor, RawImage } from '../image/index.ts';
 
-const imageName = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
+const imageName = /\.(jpe?g|png|webp|gif|tiff?|avif|hei[cf])$/i;
 
 /**
  * The images that arguments stand for, in order: files as they are, folders with all images below them, patterns with
@@ -61,3 +64,43 @@ function patternExpression(pattern: string): RegExp {
 /** A path as an image that the library takes: `-` is what comes on standard input. */
 export const imageInput = async (path: string): Promise<string | Uint8Array> =>
   path === '-' ? new Uint8Array(await buffer(process.stdin)) : path;
+
+/** An image as a model sees it, or what is wrong with it. */
+export type DecodedImage = { readonly image: string } & ({ readonly pixels: RawImage } | { readonly error: Error });
+
+/**
+ * Images in their order, decoded by threads while whoever takes them computes; so many are ready, or in work, ahead of
+ * the one that is taken. No more than these are decoded here, because threads take longer to start.
+ */
+export async function* decodeImages(
+  images: readonly string[],
+  { processor, ahead }: { processor: ImageProcessor; ahead: number },
+): AsyncGenerator<DecodedImage, void> {
+  const settings = { processor, seed: 0, exifRotate: true };
+  const pool = images.length > ahead ? new DecodePool(settings, decodingThreads) : undefined;
+  const load = (source: ImageSource) => pool?.load(source) ?? loadImage(source, processor, settings);
+  const inWork: Promise<DecodedImage>[] = [];
+  try {
+    for (const image of images) {
+      inWork.push(decode(image, load));
+      if (inWork.length > ahead) yield await inWork.shift()!;
+    }
+    for (const decoded of inWork) yield await decoded;
+  } finally {
+    await pool?.close();
+  }
+}
+
+/** Decoding takes little beside what it is done for: one core, and not many where there are many. */
+const decodingThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
+
+async function decode(image: string, load: (source: ImageSource) => Promise<RawImage>): Promise<DecodedImage> {
+  try {
+    const input = await imageInput(image);
+    const isPath = typeof input === 'string';
+    const pixels = await load(isPath ? { kind: 'file', path: input } : { kind: 'bytes', name: image, bytes: input });
+    return { image, pixels };
+  } catch (error) {
+    return { image, error: error instanceof Error ? error : new Error(String(error)) };
+  }
+}

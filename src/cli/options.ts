@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Blip2, type PrecisionChoice, precisionChoices, type WritingOptions } from '../pipelines/index.ts';
 import { downloadProgress } from './download-progress.ts';
 import { interruption } from './interrupt.ts';
+import { withPartProgress } from './part-progress.ts';
 
 /** Options that several commands share, and what they become. */
 
@@ -29,52 +30,78 @@ export const withModel = (command: Command): Command =>
     .addOption(new Option('--device <device>', 'where it runs').choices(devices).default('cpu'))
     .option('-t, --threads <n>', 'threads to compute with', wholeNumber);
 
-/** Loads the model that the options name, with a bar while it is downloaded. */
+/** Loads the model that the options name, with a bar while it is downloaded, and while it is quantised. */
 export const loadModel = ({ model, device, threads, precision }: ModelOptions): Promise<Blip2> =>
-  Blip2.fromPretrained(model, {
-    device,
-    precision,
-    ...(threads && { threads }),
-    signal: interruption,
-    onProgress: downloadProgress(),
-  });
+  withPartProgress((onQuantise) =>
+    Blip2.fromPretrained(model, {
+      device,
+      precision,
+      ...(threads && { threads }),
+      signal: interruption,
+      onProgress: downloadProgress(),
+      onQuantise,
+    }),
+  );
 
-export interface WritingFlags {
-  readonly maxNewTokens?: number;
-  readonly numBeams?: number;
-  readonly doSample?: boolean;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly seed?: number;
-}
+/** What `withWriting` adds to a command's options. */
+export type WritingFlags = Pick<WritingOptions, (typeof writingFlags)[number]>;
+const writingFlags = [
+  'maxNewTokens',
+  'minNewTokens',
+  'numBeams',
+  'lengthPenalty',
+  'repetitionPenalty',
+  'noRepeatNgramSize',
+  'stopStrings',
+  'doSample',
+  'temperature',
+  'topK',
+  'topP',
+  'seed',
+] as const;
 
 /** How to write, by transformers' names. */
 export const withWriting = (command: Command): Command =>
   command
     .option('-n, --max-new-tokens <n>', 'tokens to write at most', wholeNumber)
+    .option('--min-new-tokens <n>', 'tokens to write at least', wholeNumber)
     .option('--num-beams <n>', 'search with so many beams', wholeNumber)
+    .option('--length-penalty <p>', 'of beams: above 0 favours long texts', number)
+    .option('--repetition-penalty <p>', 'above 1: less of what is there already', number)
+    .option('--no-repeat-ngram-size <n>', 'no so many tokens twice in a row of a text', wholeNumber)
+    .option('--stop-strings <text>', 'a text ends before this; may be given again', oneMore)
     .option('--do-sample', 'draw tokens instead of taking the likeliest')
-    .option('--temperature <t>', 'of the draws', Number)
+    .option('--temperature <t>', 'of the draws', number)
     .option('--top-k <k>', 'draw from the k likeliest tokens', wholeNumber)
-    .option('--top-p <p>', 'draw from the likeliest tokens of total probability p', Number)
+    .option('--top-p <p>', 'draw from the likeliest tokens of total probability p', number)
     .option('-s, --seed <n>', 'of the draws', wholeNumber);
 
+const oneMore = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
+
 export const writingOptions = (flags: WritingFlags): WritingOptions => ({
-  maxNewTokens: flags.maxNewTokens,
-  numBeams: flags.numBeams,
-  doSample: flags.doSample,
-  temperature: flags.temperature,
-  topK: flags.topK,
-  topP: flags.topP,
-  seed: flags.seed,
+  ...Object.fromEntries(writingFlags.map((name) => [name, flags[name]])),
   signal: interruption,
 });
+
+/** `--num-return-sequences`. */
+export const withSequences = (command: Command): Command =>
+  command.option('--num-return-sequences <n>', 'so many texts, the best beams or as many draws', positiveNumber, 1);
 
 /** `--json`. */
 export const withJson = (command: Command): Command => command.option('--json', 'one JSON object a line');
 
+export function positiveNumber(text: string): number {
+  const n = wholeNumber(text);
+  if (n > 0) return n;
+  throw new InvalidArgumentError('expected a whole number above 0');
+}
+
 function wholeNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError('expected a whole number');
+}
+
+function number(text: string): number {
+  if (text.trim() !== '' && Number.isFinite(Number(text))) return Number(text);
+  throw new InvalidArgumentError('expected a number');
 }

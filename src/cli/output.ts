@@ -22,12 +22,21 @@ export const note = (line: string): void => {
 export const printRecord = <T extends object>(record: T, json: boolean | undefined, human: (record: T) => string) =>
   print(json ? JSON.stringify(record) : human(record));
 
-/** A bar on stderr while `body` works through `total` things; none where stderr is no terminal. */
-export async function withProgress<T>(total: number, body: (advance: () => void) => Promise<T>): Promise<T> {
-  const bar = new SingleBar({ format: '{bar} {value}/{total}, {eta_formatted} left', clearOnComplete: true });
-  if (total > 1) bar.start(total, 0);
+/**
+ * A bar on stderr while `body` works through `total` images, with how many it does in a second; none where stderr is no
+ * terminal.
+ */
+export async function withImageProgress<T>(total: number, body: (advance: () => void) => Promise<T>): Promise<T> {
+  const format = '{bar} {value}/{total}, {rate} images/s, {eta_formatted} left';
+  const bar = new SingleBar({ format, clearOnComplete: true });
+  const start = performance.now();
+  let done = 0;
+  if (total > 1) bar.start(total, 0, { rate: '-' });
   try {
-    return await body(() => bar.increment());
+    return await body(() => {
+      done += 1;
+      bar.update(done, { rate: ((1000 * done) / (performance.now() - start)).toPrecision(2) });
+    });
   } finally {
     bar.stop();
   }

@@ -7,7 +7,10 @@ import type { ImageSource } from './image-source.ts';
 /** What all tasks of a pool share. */
 export interface DecodeSettings {
   readonly processor: ImageProcessor;
+  /** Of the draws to augment with. */
   readonly seed: number;
+  /** Turn pictures as their EXIF orientation says. Default: false. */
+  readonly exifRotate?: boolean;
 }
 
 export interface DecodeTask {
@@ -26,7 +29,7 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** Threads that decode images, so that the thread that trains never waits for them. */
+/** Threads that decode images, so that the thread that computes never waits for them. */
 export class DecodePool {
   readonly #workers: Worker[];
   readonly #waiting = new Map<number, Waiting>();

@@ -4,12 +4,15 @@ import { DataError, random } from '../core/index.ts';
 import type { DecodeReply, DecodeSettings, DecodeTask } from './decode-pool.ts';
 import { loadImage } from './image-source.ts';
 
-const { processor, seed }: DecodeSettings = workerData;
+const { processor, seed, exifRotate }: DecodeSettings = workerData;
 const port = parentPort!;
 
 port.on('message', async ({ ticket, source, augment }: DecodeTask) => {
   try {
-    const image = await loadImage(source, processor, augment && random(seed, 'augment', ...augment));
+    const image = await loadImage(source, processor, {
+      random: augment && random(seed, 'augment', ...augment),
+      exifRotate,
+    });
     const { buffer } = image.data;
     port.postMessage({ ticket, image } satisfies DecodeReply, buffer instanceof ArrayBuffer ? [buffer] : []);
   } catch (error) {

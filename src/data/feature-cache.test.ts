@@ -29,13 +29,15 @@ function read(cache: FeatureCache, key: string): number[] {
   return [...out];
 }
 
+const put = (cache: FeatureCache, keys: readonly string[], value: Value) => cache.fill(async (add) => add(keys, value));
+
 describe('the feature cache', () => {
-  it('gives back what it was given, also when it is opened again', () => {
+  it('gives back what it was given, also when it is opened again', async () => {
     const first = new FeatureCache(folder, shape);
-    first.add(['a', 'b'], features(1, 2));
+    await put(first, ['a', 'b'], features(1, 2));
     first.close();
     const again = new FeatureCache(folder, shape);
-    again.add(['c'], features(3));
+    await put(again, ['c'], features(3));
     for (const [i, key] of ['a', 'b', 'c'].entries()) expect(read(again, key)).toEqual([...features(i + 1).data]);
     expect(again.size).toBe(3);
     expect(() => read(again, 'd')).toThrow(DataError);
@@ -49,16 +51,50 @@ describe('the feature cache', () => {
     ['a row cut in half', () => truncate(join(folder, 'features.f16'), 3 * size)],
   ])('goes on after an interruption that left %s', async (_, interrupt) => {
     const first = new FeatureCache(folder, shape);
-    first.add(['a', 'b'], features(1, 2));
+    await put(first, ['a', 'b'], features(1, 2));
     first.close();
     await interrupt();
     const again = new FeatureCache(folder, shape);
-    if (!again.has('b')) again.add(['b'], features(2));
+    if (!again.has('b')) await put(again, ['b'], features(2));
     expect(again.has('c')).toBe(false);
-    again.add(['c'], features(3));
+    await put(again, ['c'], features(3));
     for (const [i, key] of ['a', 'b', 'c'].entries()) expect(read(again, key)).toEqual([...features(i + 1).data]);
     again.close();
     expect(await readFile(join(folder, 'keys.txt'), 'utf8')).toBe('a\nb\nc\n');
+  });
+
+  it("is filled by one at a time, and a reader is in nobody's way", async () => {
+    const [first, second] = [new FeatureCache(folder, shape), new FeatureCache(folder, shape)];
+    const waited: string[] = [];
+    let release = () => {};
+    const filling = new Promise<void>((started) => {
+      const filled = first.fill(async (add) => {
+        add(['a'], features(1));
+        started();
+        await new Promise<void>((go) => {
+          release = go;
+        });
+        add(['b'], features(2));
+      });
+      filled.catch(started);
+    });
+    await filling;
+    const next = second.fill(
+      async (add) => {
+        expect([second.has('a'), second.has('b')]).toEqual([true, true]);
+        add(['c'], features(3));
+      },
+      { onWait: (text) => waited.push(text) },
+    );
+    const reader = new FeatureCache(folder, shape);
+    expect(read(reader, 'a')).toEqual([...features(1).data]);
+    reader.close();
+    await expect.poll(() => waited).toEqual([`${folder}: waiting for another process, which encodes images`]);
+    release();
+    await next;
+    const again = new FeatureCache(folder, shape);
+    for (const [i, key] of ['a', 'b', 'c'].entries()) expect(read(again, key)).toEqual([...features(i + 1).data]);
+    for (const cache of [first, second, again]) cache.close();
   });
 });
 

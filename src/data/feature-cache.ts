@@ -1,52 +1,54 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
-  existsSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
   readSync,
-  statSync,
-  truncateSync,
   writeSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, floatToHalf, halfToFloat, toFloat32, type Value } from '../core/index.ts';
+import { type LockOptions, withLock } from '../hub/index.ts';
 import type { ImageProcessor } from '../image/index.ts';
 import type { ImageRecord, Records } from './datasets/index.ts';
 import type { ImageSource } from './image-source.ts';
 import { Loader } from './loader.ts';
 
+/** Adds features [n, P, Dv] under n keys. */
+type Add = (keys: readonly string[], features: Value) => void;
+
 /**
  * Features of a frozen encoder on disk, one file for all images that were ever encoded with these weights and this
  * preprocessing: float16 rows beside a list of keys. A row counts once its key is written, so an interruption costs the
- * row it was at and nothing else. One process at a time may add to a cache.
+ * row it was at and nothing else. Any number of processes may use a cache; one at a time adds to it.
  */
 export class FeatureCache {
   readonly patches: number;
   readonly width: number;
+  readonly #folder: string;
   readonly #rowBytes: number;
   readonly #rows: number;
   readonly #keys: number;
-  readonly #index = new Map<string, number>();
+  #index: Map<string, number>;
 
   constructor(folder: string, { patches, width }: { patches: number; width: number }) {
     this.patches = patches;
     this.width = width;
+    this.#folder = folder;
     this.#rowBytes = patches * width * 2;
     mkdirSync(folder, { recursive: true });
-    const keys = join(folder, 'keys.txt');
-    const rows = join(folder, 'features.f16');
-    const known = existsSync(keys) ? readFileSync(keys, 'utf8').split('\n').slice(0, -1) : [];
-    const whole = existsSync(rows) ? Math.floor(statSync(rows).size / this.#rowBytes) : 0;
-    for (const [row, key] of known.slice(0, whole).entries()) this.#index.set(key, row);
-    this.#keys = openSync(keys, 'a');
-    this.#rows = openSync(rows, existsSync(rows) ? 'r+' : 'w+');
-    truncateSync(
-      keys,
-      known.slice(0, whole).reduce((n, key) => n + key.length + 1, 0),
-    );
+    this.#rows = openSync(join(folder, 'features.f16'), constants.O_RDWR | constants.O_CREAT);
+    this.#keys = openSync(this.#keyFile, 'a');
+    this.#index = indexOf(this.#wholeKeys());
+  }
+
+  get #keyFile(): string {
+    return join(this.#folder, 'keys.txt');
   }
 
   get size(): number {
@@ -57,19 +59,41 @@ export class FeatureCache {
     return this.#index.has(key);
   }
 
-  /** Adds [n, P, Dv] under n keys. */
-  add(keys: readonly string[], features: Value): void {
-    const row = this.#index.size;
-    const halves = floatToHalf(toFloat32(features));
-    writeSync(
-      this.#rows,
-      new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength),
-      0,
-      halves.byteLength,
-      row * this.#rowBytes,
-    );
+  /**
+   * Lets `body` add features. Waits while another process adds, of which `onWait` is told in one line, and knows then what
+   * that one has added.
+   */
+  async fill(
+    body: (add: Add) => Promise<void>,
+    { signal, onWait }: Pick<LockOptions, 'signal'> & { onWait?: ((text: string) => void) | undefined } = {},
+  ): Promise<void> {
+    const fill = async () => {
+      const keys = this.#wholeKeys();
+      ftruncateSync(this.#keys, keys.join('').length + keys.length); // what an interruption left
+      this.#index = indexOf(keys);
+      let next = keys.length;
+      await body((added, features) => {
+        this.#write(next, added, features);
+        next += added.length;
+      });
+    };
+    await withLock(join(this.#folder, 'lock'), fill, {
+      signal,
+      onWait: () => onWait?.(`${this.#folder}: waiting for another process, which encodes images`),
+    });
+  }
+
+  #write(row: number, keys: readonly string[], features: Value): void {
+    const { buffer, byteOffset, byteLength } = floatToHalf(toFloat32(features));
+    writeSync(this.#rows, new Uint8Array(buffer, byteOffset, byteLength), 0, byteLength, row * this.#rowBytes);
     writeSync(this.#keys, keys.map((key) => `${key}\n`).join(''));
     for (const [i, key] of keys.entries()) this.#index.set(key, row + i);
+  }
+
+  /** The keys, in the order of rows, that are wholly written and have a row. */
+  #wholeKeys(): string[] {
+    const keys = readFileSync(this.#keyFile, 'utf8').split('\n').slice(0, -1);
+    return keys.slice(0, Math.floor(fstatSync(this.#rows).size / this.#rowBytes));
   }
 
   /** The features of one image, written into `out` at `at`. Throws DataError where the image was never encoded. */
@@ -87,6 +111,8 @@ export class FeatureCache {
   }
 }
 
+const indexOf = (keys: readonly string[]) => new Map(keys.map((key, row) => [key, row]));
+
 /** A name for an image by its content: the bytes of its file, or the description of its scene. */
 async function imageKey(source: ImageSource): Promise<string> {
   const hash = createHash('sha256');
@@ -103,6 +129,8 @@ export interface CacheOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Leaves out an image that cannot be used, instead of throwing. */
   readonly onSkip?: ((error: DataError) => void) | undefined;
+  /** Told in one line that another process has to finish first. */
+  readonly onWait?: ((text: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -113,13 +141,24 @@ export interface CacheOptions {
 export async function cacheFeatures(
   records: Records<ImageRecord>,
   cache: FeatureCache,
-  { processor, encode, batchSize = 16, onProgress, onSkip, signal }: CacheOptions,
+  options: CacheOptions,
 ): Promise<(string | undefined)[]> {
   const keys: string[] = [];
   for (let i = 0; i < records.length; i++) keys.push(await imageKey(records.record(i).image));
+  if (keys.every((key) => cache.has(key))) return keys;
+  const { signal, onWait } = options;
+  await cache.fill((add) => encodeMissing(records, { keys, cache, add }, options), { signal, onWait });
+  return keys.map((key) => (cache.has(key) ? key : undefined));
+}
+
+async function encodeMissing(
+  records: Records<ImageRecord>,
+  { keys, cache, add }: { keys: readonly string[]; cache: FeatureCache; add: Add },
+  { processor, encode, batchSize = 16, onProgress, onSkip, signal }: CacheOptions,
+): Promise<void> {
   const seen = new Set<string>();
   const missing = [...keys.keys()].filter((i) => !cache.has(keys[i]!) && !seen.has(keys[i]!) && seen.add(keys[i]!));
-  if (missing.length === 0) return keys;
+  if (missing.length === 0) return;
 
   const keyOf = new Map(missing.map((i) => [records.record(i).id, keys[i]!]));
   const subset: Records<ImageRecord> = { length: missing.length, record: (i) => records.record(missing[i]!) };
@@ -133,7 +172,7 @@ export async function cacheFeatures(
   try {
     let done = 0;
     for await (const batch of loader.batches(undefined, { epochs: 1, ...(signal ? { signal } : {}) })) {
-      cache.add(
+      add(
         batch.records.map(({ id }) => keyOf.get(id)!),
         await encode(batch.pixelValues),
       );
@@ -143,5 +182,4 @@ export async function cacheFeatures(
   } finally {
     await loader.close();
   }
-  return keys.map((key) => (cache.has(key) ? key : undefined));
 }

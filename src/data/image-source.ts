@@ -16,6 +16,7 @@ import { renderScene, type Scene } from './scenes/index.ts';
 /** Where an image's pixels come from; plain data, so that it can be sent to a worker thread. */
 export type ImageSource =
   | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'bytes'; readonly name: string; readonly bytes: Uint8Array }
   | {
       readonly kind: 'tar';
       readonly path: string;
@@ -31,7 +32,15 @@ export type ImageSource =
 export function nameOf(source: ImageSource): string {
   if (source.kind === 'scene') return `the scene "${source.scene.caption}"`;
   if (source.kind === 'parquet') return `${source.path}: row ${source.row}`;
+  if (source.kind === 'bytes') return source.name;
   return source.kind === 'file' ? source.path : `${source.path}: ${source.member}`;
+}
+
+export interface LoadImageOptions {
+  /** Draws to augment with; none: no augmentation. */
+  readonly random?: Random | undefined;
+  /** Turn pictures as their EXIF orientation says. Default: false, as LAVIS reads what it trains with. */
+  readonly exifRotate?: boolean | undefined;
 }
 
 /**
@@ -39,13 +48,17 @@ export function nameOf(source: ImageSource): string {
  * mirrored half of the time); scenes never, because a mirror makes their captions false and they vary anyway. Throws
  * DataError naming the image.
  */
-export async function loadImage(source: ImageSource, p: ImageProcessor, random?: Random): Promise<RawImage> {
+export async function loadImage(
+  source: ImageSource,
+  p: ImageProcessor,
+  { random, exifRotate = false }: LoadImageOptions = {},
+): Promise<RawImage> {
   if (source.kind === 'scene') {
     const { folder, scene } = source;
     const picture = await renderScene(scene, (image) => decodeImage(join(folder, image), { alpha: true }));
     return picture.width === p.size.width && picture.height === p.size.height ? picture : resize(picture, p.size);
   }
-  const image = await decodeImage(await encodedImage(source), { alpha: p.fit, name: nameOf(source) });
+  const image = await decodeImage(await encodedImage(source), { alpha: p.fit, exifRotate, name: nameOf(source) });
   if (random === undefined) return toModelSize(image, p);
   return augment(p.fit ? fitToSquare(image, p.size.width) : image, random, p.size);
 }
@@ -53,6 +66,7 @@ export async function loadImage(source: ImageSource, p: ImageProcessor, random?:
 /** A picture's file: where it is, or its bytes. */
 function encodedImage(source: Exclude<ImageSource, { kind: 'scene' }>): string | Promise<Uint8Array> {
   if (source.kind === 'file') return source.path;
+  if (source.kind === 'bytes') return Promise.resolve(source.bytes);
   return source.kind === 'tar' ? readMember(source) : readParquetImage(source.path, source.column, source.row);
 }
 

@@ -8,6 +8,9 @@ import { evaluationReport, worstExamples } from './report/index.ts';
 
 export interface EvaluationOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Leave out records that cannot be used, and report them, instead of stopping. */
+  readonly skipBad?: boolean | undefined;
+  readonly onMessage?: ((text: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

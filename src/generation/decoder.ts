@@ -56,7 +56,7 @@ export class DecoderModel implements StepModel<Prompt> {
         attentionMask: promptMask(prompt),
         feeds: { soft_prompts: prompt.softPrompts ?? none },
       },
-      later: { soft_prompts: noSoftPrompts(rows * copies, this.#lm.width) },
+      later: { soft_prompts: none },
       copies,
     });
   }

@@ -1,12 +1,11 @@
-import { floats, int64s, toFloat32 } from '../core/index.ts';
+import { int64s } from '../core/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import type { EncoderDecoder, EncoderMemory } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
-import { compile, type Feeds, type Session } from '../runtime/index.ts';
+import { compile, type Session } from '../runtime/index.ts';
 import { CachedDecoding } from './cached-decoding.ts';
 import { type LanguageModelWeights, quietThreads } from './decoder.ts';
 import { cachedInputs, decodingOutputs, promptInputs } from './graph.ts';
-import { repeatRows } from './kv-cache.ts';
 import { layerInputs, layerOutputs } from './layer-tensors.ts';
 import { noSoftPrompts, type Prompt, promptMask } from './prompt.ts';
 import type { Decoding, StepModel } from './step.ts';
@@ -45,15 +44,16 @@ export class EncoderDecoderModel implements StepModel<Prompt> {
       attention_mask: promptMask(prompt),
     });
     const starts = new Array<number>(rows).fill(this.#lm.decoderStart);
+    const feeds = { ...memory, memory_mask: promptMask(prompt) };
     return CachedDecoding.start({
       session: this.#decoder,
       sizes: this.#lm,
       first: {
         inputIds: int64s([rows, 1], starts),
         attentionMask: int64s([rows, 1], new Array<number>(rows).fill(1)),
-        feeds: { ...memory, memory_mask: promptMask(prompt) },
+        feeds,
       },
-      later: { ...repeatMemory(memory, copies), memory_mask: promptMask(prompt, copies) },
+      later: feeds,
       copies,
     });
   }
@@ -77,13 +77,4 @@ function memoryInputs({ layers, keyValueHeads, headWidth }: EncoderDecoder): Enc
     memory: layerInputs('memory', layers, ['batch', keyValueHeads, 'memory', headWidth]),
     memoryMask: input('memory_mask', 'int64', ['batch', 'memory']),
   };
-}
-
-/** Every row `copies` times. */
-function repeatMemory(memory: Feeds, copies: number): Feeds {
-  const repeated = Object.entries(memory).map(([name, v]) => {
-    const [rows, ...rest] = v.shape as [number, ...number[]];
-    return [name, floats([rows * copies, ...rest], repeatRows(toFloat32(v), rows, copies))] as const;
-  });
-  return Object.fromEntries(repeated);
 }

@@ -1,14 +1,6 @@
-import { addDims, type Dim, subDims } from '../core/index.ts';
-import { concat, input, reshape, slice, type Tensor } from '../graph/index.ts';
-import {
-  countedPositions,
-  type Decoded,
-  type DecoderInputs,
-  type LanguageModel,
-  type LanguageModelSizes,
-  type LayerCache,
-  lastOf,
-} from '../models/index.ts';
+import { addDims, type Dim, mulDims } from '../core/index.ts';
+import { concat, gather, input, reduceSum, reshape, sub, type Tensor } from '../graph/index.ts';
+import type { Decoded, DecoderInputs, LanguageModel, LanguageModelSizes, LayerCache } from '../models/index.ts';
 import type { Params } from '../nn/index.ts';
 import { layerInputs, layerOutputs } from './layer-tensors.ts';
 
@@ -18,21 +10,24 @@ export function promptInputs(lm: LanguageModel, p: Params): Tensor {
   return concat([softPrompts, lm.embed(p, input('input_ids', 'int64', ['batch', 'sequence']))], { axis: 1 });
 }
 
-/** What a decoder reads of `inputsEmbeds` [batch, length, D] and of the positions in a {@link KeyValueCache} before. */
+/**
+ * What a decoder reads of `inputsEmbeds` [batch, length, D] and of what a {@link KeyValueCache} holds. `attention_mask`
+ * [batch, length, past + length] says what each new position sees; how much that is says where it stands.
+ */
 export function cachedInputs(inputsEmbeds: Tensor, sizes: LanguageModelSizes): DecoderInputs & { positionIds: Tensor } {
   const length = inputsEmbeds.shape[1]!;
-  const attentionMask = input('attention_mask', 'int64', ['batch', addDims('past', length)]);
+  const attentionMask = input('attention_mask', 'int64', ['batch', length, addDims('past', length)]);
   const shape = ['batch', sizes.keyValueHeads, 'past', sizes.headWidth];
   const cache = layerInputs('past', sizes.layers, shape);
-  const positionIds = lastOf(countedPositions(attentionMask), length);
+  const positionIds = sub(reduceSum(attentionMask, { axes: [2], keepDims: false }), 1);
   return { inputsEmbeds, attentionMask, positionIds, cache };
 }
 
-/** The last position's logits [batch, V], and the keys and values to append to the cache. */
+/** The logits [rows, V] of the positions `read`, counted through the batch, and the keys and values for the cache. */
 export function decodingOutputs({ hidden, cache }: Decoded, head: (hidden: Tensor) => Tensor): Record<string, Tensor> {
   const [batch, length, width] = hidden.shape as [Dim, Dim, Dim];
-  const last = slice(hidden, { axis: 1, start: subDims(length, 1), end: length });
-  return { logits: head(reshape(last, { shape: [batch, width] })), ...cacheOutputs(cache) };
+  const positions = reshape(hidden, { shape: [mulDims(batch, length), width] });
+  return { logits: head(gather(positions, input('read', 'int64', ['rows']))), ...cacheOutputs(cache) };
 }
 
 /** The keys and values of a graph's positions, as outputs that a {@link KeyValueCache} appends. */

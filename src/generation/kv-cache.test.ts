@@ -6,7 +6,7 @@ import { KeyValueCache } from './kv-cache.ts';
 const sizes = { width: 1, vocabularySize: 1, layers: 2, keyValueHeads: 2, headWidth: 3 };
 const names = ['0.key', '0.value', '1.key', '1.value'];
 
-/** New positions of every row, each filled with a number of its own. */
+/** New positions of every prompt, each filled with a number of its own. */
 function positions(rows: number, length: number, next: () => number): Record<string, Value> {
   const { keyValueHeads, headWidth } = sizes;
   const shape = [rows, keyValueHeads, length, headWidth];
@@ -16,69 +16,78 @@ function positions(rows: number, length: number, next: () => number): Record<str
 
 const ones = (rows: number, length: number) => int64s([rows, length], new Array<number>(rows * length).fill(1));
 
-/** [row][position] -> the entries of both heads. */
-function byPosition(v: Value, length: number): number[][][] {
-  const [rows, heads, capacity, d] = v.shape as [number, number, number, number];
-  const data = toNumbers(v);
-  const at = (row: number, head: number, position: number) => ((row * heads + head) * capacity + position) * d;
-  return Array.from({ length: rows }, (_, row) =>
-    Array.from({ length }, (_, position) =>
-      Array.from({ length: heads }, (_, head) =>
-        data.slice(at(row, head, position), at(row, head, position) + d),
-      ).flat(),
-    ),
-  );
+/** [row][line of the mask] -> the entries, of both heads, of the positions that it sees: of the cache, then new ones. */
+function seenEntries(feeds: Readonly<Record<string, Value>>, added: Readonly<Record<string, Value>>, name: string) {
+  const { keyValueHeads: heads, headWidth: d } = sizes;
+  const [prompts, count, width] = feeds.attention_mask!.shape as [number, number, number];
+  const mask = toNumbers(feeds.attention_mask!);
+  const reader = (v: Value) => {
+    const [data, length] = [toNumbers(v), v.shape[2]!];
+    const start = (prompt: number, head: number, slot: number) => ((prompt * heads + head) * length + slot) * d;
+    return (prompt: number, slot: number) =>
+      Array.from({ length: heads }, (_, head) => start(prompt, head, slot)).flatMap((at) => data.slice(at, at + d));
+  };
+  const [past, fresh] = [reader(feeds[`past.${name}`]!), reader(added[`present.${name}`]!)];
+  const capacity = width - count;
+  return Array.from({ length: prompts * count }, (_, line) => {
+    const prompt = Math.floor(line / count);
+    const slots = Array.from({ length: width }, (_, slot) => slot).filter((slot) => mask[line * width + slot] === 1);
+    return slots.map((slot) => (slot < capacity ? past(prompt, slot) : fresh(prompt, slot - capacity)));
+  });
 }
 
 describe('KeyValueCache', () => {
-  const parents = fc.array(fc.constantFrom([0, 1, 2, 3], [1, 0, 2, 2], [0, 0, 3, 2], [1, 1, 3, 3]), { maxLength: 6 });
+  const parents = fc.array(fc.constantFrom([0, 1, 2, 3], [1, 0, 2, 2], [0, 0, 3, 2], [1, 1, 3, 3]), { maxLength: 12 });
 
-  it('is lists of positions that are appended to and exchanged within a prompt', () => {
+  it('is, for each row, a list of positions that is appended to and exchanged within a prompt', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 70 }), parents, (promptLength, steps) => {
         let counter = 0;
         const next = () => (counter += 1);
         const cache = new KeyValueCache(sizes, 2);
         const prompt = positions(2, promptLength, next);
-        cache.append(prompt, ones(2, promptLength));
-        cache.repeat(2);
-        let expected = names.map((name) =>
-          byPosition(prompt[`present.${name}`]!, promptLength).flatMap((row) => [row, row]),
-        );
+        const first = seenEntries(cache.textFeeds(ones(2, promptLength)), prompt, '0.key');
+        cache.appendText(prompt, ones(2, promptLength));
+        cache.branch(2);
+        const lastOf = (row: number) => first[(row + 1) * promptLength - 1]!;
+        let expected = [lastOf(0), lastOf(0), lastOf(1), lastOf(1)];
         for (const order of steps) {
           cache.reorder(order);
-          const added = positions(4, 1, next);
-          cache.append(added, ones(4, 1));
-          expected = names.map((name, i) => {
-            const rows = byPosition(added[`present.${name}`]!, 1);
-            return order.map((parent, row) => [...expected[i]![parent]!, ...rows[row]!]);
-          });
+          const added = positions(2, 2, next);
+          const fed = seenEntries(cache.stepFeeds(), added, '0.key');
+          cache.appendStep(added);
+          expected = order.map((parent, row) => [...expected[parent]!, fed[row]!.at(-1)!]);
+          expect(fed).toEqual(expected);
         }
-        const length = promptLength + steps.length;
-        const feeds = cache.feeds(ones(4, 1));
-        expect(names.map((name) => byPosition(feeds[`past.${name}`]!, length))).toEqual(expected);
       }),
+      { numRuns: 30 },
     );
   });
 
-  it('masks what was padding and what is not written yet', () => {
+  it('lets a position of a text see what is kept up to itself', () => {
     const cache = new KeyValueCache(sizes, 2);
-    cache.append(
+    const padded = int64s([2, 3], [0, 1, 1, 1, 1, 1]);
+    const mask = toNumbers(cache.textFeeds(padded).attention_mask!);
+    expect(mask).toEqual([0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 1]);
+  });
+
+  it('hides what was padding, what is not written yet, and what other rows have written', () => {
+    const cache = new KeyValueCache(sizes, 2);
+    cache.appendText(
       positions(2, 3, () => 1),
       int64s([2, 3], [0, 1, 1, 1, 1, 1]),
     );
-    cache.repeat(2);
-    const mask = cache.feeds(ones(4, 1)).attention_mask!;
-    const capacity = mask.shape[1]! - 1;
-    expect(cache.feeds(ones(4, 1))['past.0.key']!.shape[2]).toBe(capacity);
-    const row = (prompt: number[]) => [...prompt, ...new Array<number>(capacity - 3).fill(0), 1];
-    expect(toNumbers(mask)).toEqual(
-      [
-        [0, 1, 1],
-        [0, 1, 1],
-        [1, 1, 1],
-        [1, 1, 1],
-      ].flatMap(row),
-    );
+    cache.branch(2);
+    cache.appendStep(positions(2, 2, () => 1));
+    const { attention_mask: mask, 'past.0.key': buffer } = cache.stepFeeds();
+    const capacity = buffer!.shape[2]!;
+    const line = (written: number[], own: number[]) => [...written, ...new Array<number>(capacity - 5).fill(0), ...own];
+    expect(mask!.shape).toEqual([2, 2, capacity + 2]);
+    expect(toNumbers(mask!)).toEqual([
+      ...line([0, 1, 1, 1, 0], [1, 0]),
+      ...line([0, 1, 1, 0, 1], [0, 1]),
+      ...line([1, 1, 1, 1, 0], [1, 0]),
+      ...line([1, 1, 1, 0, 1], [0, 1]),
+    ]);
   });
 });

@@ -7,65 +7,89 @@ import { layerNames } from './layer-tensors.ts';
 const block = 64;
 
 /**
- * The attention keys and values of all positions so far, [rows, K, capacity, d] each, and which positions are padding.
- * A step writes its own positions in place; slots that nothing was written to are masked.
+ * The attention keys and values of all positions so far, [prompts, K, capacity, d] each. The rows that go on from a prompt
+ * share its buffers: each is the list of the slots that it sees, so that a prompt is kept and read once for all of its
+ * beams, and no key or value ever moves when they change places. A step writes its own positions in place; slots that
+ * nothing was written to are seen by no one.
  */
 export class KeyValueCache {
   readonly #sizes: LanguageModelSizes;
+  readonly #prompts: number;
   /** By the graph's input, `past.*`. */
   readonly #buffers = new Map<string, Float32Array>();
-  #rows: number;
   #length = 0;
   #capacity = 0;
-  /** So many first positions are the same in all rows of a prompt. */
-  #shared = 0;
-  /** By row, 1 = keep, for every position so far. */
-  #kept: bigint[][];
+  /** By row, the slots that it sees, as they were written. The rows of a prompt stand side by side. */
+  #seen: readonly (readonly number[])[];
 
-  constructor(sizes: LanguageModelSizes, rows: number) {
+  constructor(sizes: LanguageModelSizes, prompts: number) {
     this.#sizes = sizes;
-    this.#rows = rows;
-    this.#kept = Array.from({ length: rows }, () => []);
+    this.#prompts = prompts;
+    this.#seen = Array.from({ length: prompts }, () => []);
     for (const name of layerNames('past', sizes.layers)) this.#buffers.set(name, new Float32Array(0));
   }
 
   get rows(): number {
-    return this.#rows;
+    return this.#seen.length;
   }
 
-  /** What a run over new positions is fed besides them. `added` int64 [rows, T] is their mask. */
-  feeds(added: Value<'int64'>): Feeds {
-    const shape = [this.#rows, this.#sizes.keyValueHeads, this.#capacity, this.#sizes.headWidth];
+  /**
+   * What a run over a text is fed besides it; `mask` int64 [prompts, T], 1 = keep. A position sees what is kept up to
+   * itself.
+   */
+  textFeeds(mask: Value<'int64'>): Feeds {
+    const length = mask.shape[1]!;
+    const added = keptOf(mask);
+    return this.#feeds(length, (prompt, t) => [
+      ...this.#seen[prompt]!,
+      ...added[prompt]!.filter((i) => i <= t).map((i) => this.#capacity + i),
+    ]);
+  }
+
+  /** What a run over one new position of each row, [prompts, rows of a prompt], is fed besides them. */
+  stepFeeds(): Feeds {
+    const copies = this.rows / this.#prompts;
+    return this.#feeds(copies, (prompt, copy) => [...this.#seen[prompt * copies + copy]!, this.#capacity + copy]);
+  }
+
+  /** The buffers, and `attention_mask` int64 [prompts, count, capacity + count] of so many new positions. */
+  #feeds(count: number, slotsSeenBy: (prompt: number, position: number) => readonly number[]): Feeds {
+    const width = this.#capacity + count;
+    const mask = new BigInt64Array(this.#prompts * count * width);
+    for (let line = 0; line < this.#prompts * count; line++) {
+      for (const slot of slotsSeenBy(Math.floor(line / count), line % count)) mask[line * width + slot] = 1n;
+    }
+    const shape = [this.#prompts, this.#sizes.keyValueHeads, this.#capacity, this.#sizes.headWidth];
     const past = [...this.#buffers].map(([name, data]) => [name, value('float32', shape, data)] as const);
-    return { ...Object.fromEntries(past), attention_mask: this.#mask(added) };
+    return { ...Object.fromEntries(past), attention_mask: value('int64', [this.#prompts, count, width], mask) };
   }
 
-  /** int64 [rows, capacity + T]. */
-  #mask(added: Value<'int64'>): Value<'int64'> {
-    const length = added.shape[1]!;
-    const width = this.#capacity + length;
-    const data = new BigInt64Array(this.#rows * width);
-    this.#kept.forEach((kept, row) => {
-      data.set(kept, row * width);
-      data.set(added.data.subarray(row * length, (row + 1) * length), row * width + this.#capacity);
-    });
-    return value('int64', [this.#rows, width], data);
+  /** Takes the keys and values of a text from the outputs of a run that read it. */
+  appendText(outputs: Readonly<Record<string, Value>>, mask: Value<'int64'>): void {
+    const start = this.#append(outputs, mask.shape[1]!);
+    const added = keptOf(mask);
+    this.#seen = this.#seen.map((seen, prompt) => [...seen, ...added[prompt]!.map((i) => start + i)]);
   }
 
-  /** Takes the new positions' keys and values from the outputs of a run that was fed `added`. */
-  append(outputs: Readonly<Record<string, Value>>, added: Value<'int64'>): void {
-    const length = added.shape[1]!;
-    this.#reserve(this.#length + length);
+  /** Takes the keys and values of every row's new position from the outputs of a run that was fed {@link stepFeeds}. */
+  appendStep(outputs: Readonly<Record<string, Value>>): void {
+    const copies = this.rows / this.#prompts;
+    const start = this.#append(outputs, copies);
+    this.#seen = this.#seen.map((seen, row) => [...seen, start + (row % copies)]);
+  }
+
+  /** The slot of the first of `count` positions that are written. */
+  #append(outputs: Readonly<Record<string, Value>>, count: number): number {
+    const start = this.#length;
+    this.#reserve(start + count);
     const d = this.#sizes.headWidth;
     const present = layerNames('present', this.#sizes.layers).map((name) => toFloat32(outputs[name]!));
     for (const [i, data] of [...this.#buffers.values()].entries()) {
-      const to = { data, stride: this.#capacity * d, at: this.#length * d };
-      copyRuns({ data: present[i]!, stride: length * d }, to, length * d);
+      const to = { data, stride: this.#capacity * d, at: start * d };
+      copyRuns({ data: present[i]!, stride: count * d }, to, count * d);
     }
-    this.#kept.forEach((kept, row) => {
-      kept.push(...added.data.subarray(row * length, (row + 1) * length));
-    });
-    this.#length += length;
+    this.#length += count;
+    return start;
   }
 
   #reserve(length: number): void {
@@ -73,7 +97,7 @@ export class KeyValueCache {
     const { keyValueHeads, headWidth: d } = this.#sizes;
     const capacity = Math.ceil(length / block) * block;
     for (const [name, data] of this.#buffers) {
-      const grown = new Float32Array(elements([this.#rows, keyValueHeads, capacity, d]));
+      const grown = new Float32Array(elements([this.#prompts, keyValueHeads, capacity, d]));
       const from = { data, stride: this.#capacity * d };
       if (this.#length > 0) copyRuns(from, { data: grown, stride: capacity * d, at: 0 }, this.#length * d);
       this.#buffers.set(name, grown);
@@ -82,28 +106,21 @@ export class KeyValueCache {
   }
 
   /** Every row becomes `copies` rows, side by side, that go their own ways from here on. */
-  repeat(copies: number): void {
-    this.#shared = this.#length;
-    for (const [name, data] of this.#buffers) this.#buffers.set(name, repeatRows(data, this.#rows, copies));
-    this.#kept = this.#kept.flatMap((kept) => Array.from({ length: copies }, () => [...kept]));
-    this.#rows *= copies;
+  branch(copies: number): void {
+    this.#seen = this.#seen.flatMap((seen) => new Array<readonly number[]>(copies).fill(seen));
   }
 
-  /** Row r becomes what row `parents[r]`, of the same prompt, was. Only what was written since the prompt is moved. */
+  /** Row r becomes what row `parents[r]`, of the same prompt, was. */
   reorder(parents: readonly number[]): void {
-    const { keyValueHeads: heads, headWidth: d } = this.#sizes;
-    const moves = parents.flatMap((parent, row) => (parent === row ? [] : [{ parent, row }]));
-    const run = (row: number, head: number) => {
-      const start = ((row * heads + head) * this.#capacity + this.#shared) * d;
-      return [start, start + (this.#length - this.#shared) * d] as const;
-    };
-    for (const data of this.#buffers.values()) {
-      for (let head = 0; head < heads; head++) {
-        const sources = moves.map(({ parent }) => data.slice(...run(parent, head))); // before any is overwritten
-        for (const [i, { row }] of moves.entries()) data.set(sources[i]!, run(row, head)[0]);
-      }
-    }
+    this.#seen = parents.map((parent) => this.#seen[parent]!);
   }
+}
+
+/** By row of a mask int64 [rows, T], the positions that it keeps. */
+function keptOf({ shape, data }: Value<'int64'>): number[][] {
+  const [rows, length] = shape as [number, number];
+  const positions = Array.from({ length }, (_, i) => i);
+  return Array.from({ length: rows }, (_, row) => positions.filter((i) => data[row * length + i] === 1n));
 }
 
 interface Runs {
@@ -117,16 +134,4 @@ function copyRuns(from: Runs, to: Runs & { at: number }, size: number): void {
   for (let i = 0; i * from.stride < from.data.length; i++) {
     to.data.set(from.data.subarray(i * from.stride, i * from.stride + size), i * to.stride + to.at);
   }
-}
-
-/** [rows, …] -> [rows · copies, …], the copies of a row side by side. */
-export function repeatRows(data: Float32Array, rows: number, copies: number): Float32Array {
-  if (copies === 1) return data;
-  const width = data.length / rows;
-  const out = new Float32Array(data.length * copies);
-  for (let row = 0; row < rows * copies; row++) {
-    const source = Math.floor(row / copies) * width;
-    out.set(data.subarray(source, source + width), row * width);
-  }
-  return out;
 }

@@ -15,14 +15,13 @@ export interface Prompt {
 /** Soft prompts of no length. */
 export const noSoftPrompts = (rows: number, width: number): Value<'float32'> => floats([rows, 0, width], []);
 
-/** int64 [B · copies, S + T], a prompt's copies side by side: soft prompts are always kept. */
-export function promptMask({ softPrompts, attentionMask }: Prompt, copies = 1): Value<'int64'> {
+/** int64 [B, S + T]: soft prompts are always kept. */
+export function promptMask({ softPrompts, attentionMask }: Prompt): Value<'int64'> {
   const [prompts, length] = attentionMask.shape as [number, number];
   const width = (softPrompts?.shape[1] ?? 0) + length;
-  const data = new BigInt64Array(prompts * copies * width).fill(1n);
-  for (let row = 0; row < prompts * copies; row++) {
-    const start = Math.floor(row / copies) * length;
-    data.set(attentionMask.data.subarray(start, start + length), (row + 1) * width - length);
+  const data = new BigInt64Array(prompts * width).fill(1n);
+  for (let row = 0; row < prompts; row++) {
+    data.set(attentionMask.data.subarray(row * length, (row + 1) * length), (row + 1) * width - length);
   }
-  return value('int64', [prompts * copies, width], data);
+  return value('int64', [prompts, width], data);
 }

@@ -21,7 +21,7 @@ export async function* streamText(
   for await (const { token, finish } of tokens) {
     ids.push(token);
     const text = cutAtStop(decode(ids), stop);
-    const certain = finish ? text.length : certainLength(text, stop);
+    const certain = finish ? text.trimEnd().length : certainLength(text, stop);
     if (certain <= shown) continue;
     yield text.slice(shown, certain);
     shown = certain;

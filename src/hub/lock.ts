@@ -5,15 +5,31 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 100;
 
+export interface LockOptions {
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called once if another holds the lock. */
+  readonly onWait?: (() => void) | undefined;
+}
+
 /**
  * Runs `body` while holding a lock file, which other processes wait for. A lock whose process has died on this machine
  * is taken over. What the lock protects is also verified by content, so that a lost race costs work, never correctness.
  */
-export async function withLock<T>(path: string, body: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function withLock<T>(
+  path: string,
+  body: () => Promise<T>,
+  { signal, onWait }: LockOptions = {},
+): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
+  let waits = false;
   while (!(await tryLock(path))) {
     if (await isAbandoned(path)) await rm(path, { force: true });
-    else await sleep(POLL_MS, undefined, { signal });
+    else {
+      if (!waits) onWait?.();
+      waits = true;
+      await sleep(POLL_MS, undefined, { signal });
+    }
   }
   try {
     return await body();

@@ -109,7 +109,7 @@ async function downloadInto(
       const onBytes = (loaded: number) => onProgress?.({ status: 'progress', ...about, loaded, total: remote.size });
       await downloadFile(remote, blob, { settings, signal, onBytes });
     },
-    signal,
+    { signal },
   );
   await cached.link(remote.etag, join(cached.snapshot(file.commit), file.name));
   onProgress?.({ status: 'done', ...about });

@@ -130,7 +130,7 @@ it('removes files and folders, and says where there is nothing to remove', async
   expect(await paths()).toEqual([at('a.png'), at('sub-d.png')]);
 });
 
-it('scores as the model does, and ranks what ITM has read by the sum of both', async () => {
+it('scores as the model does, and ranks what ITM has read by the sum of cosine and logit', async () => {
   const files = await Promise.all(Array.from({ length: 6 }, (_, i) => draw(`${i}.png`, i)));
   await index.add(files);
   await rm(files[0]!); // neither the files nor the image encoder are needed any more
@@ -146,7 +146,11 @@ it('scores as the model does, and ranks what ITM has read by the sum of both', a
     else expect(itm).toBeNull();
   }
   const falling = (numbers: number[]) => expect(numbers).toEqual(numbers.toSorted((a, b) => b - a));
-  falling(found.slice(0, 4).map(({ itc, itm }) => itc + itm!));
+  const reread = found.slice(0, 4);
+  const logits = await Promise.all(
+    reread.map(({ image }) => model.matchPairs([image], { texts: [text], pairs: [{ image: 0, text: 0 }] })),
+  );
+  falling(reread.map(({ itc }, i) => itc + logits[i]![0]!.logit));
   falling(found.slice(4).map(({ itc }) => itc));
 
   const byCosine = await index.search({ text }, { rerank: false, k: 4 });

@@ -33,8 +33,8 @@ export interface Found {
 const pairsAtOnce = 32;
 
 /**
- * The search in two steps (§4.4): the best by ITC, of which the first `candidates` are ranked anew by the sum of both
- * scores, as the reference and `blip2 evaluate` do.
+ * The search in two steps (§4.4): the best by ITC, of which the first `candidates` are ranked anew by the sum of ITC's
+ * cosine and ITM's logit, as the reference and `blip2 evaluate` do.
  */
 export async function searchImages(
   { index, model }: { index: VectorIndex; model: Blip2 },
@@ -56,22 +56,27 @@ interface Scored extends Pick<Found, 'itm' | 'step'> {
   readonly hit: Hit;
 }
 
-/** Step 2: the hits by the sum of ITC and ITM. */
+/** Step 2: the hits by the sum of ITC's cosine and ITM's logit. */
 async function readAgain(
   { index, model }: { index: VectorIndex; model: Blip2 },
   text: string,
   { hits, signal }: { hits: readonly Hit[]; signal: AbortSignal | undefined },
 ): Promise<Scored[]> {
-  const scored: (Scored & { itm: number })[] = [];
+  const scored: (Scored & { sum: number })[] = [];
   for (let start = 0; start < hits.length; start += pairsAtOnce) {
     signal?.throwIfAborted();
     const some = hits.slice(start, start + pairsAtOnce);
     const features = await index.features(some.map(({ picture }) => picture.id));
     const pairs = some.map((_, image) => ({ image, text: 0 }));
-    const probabilities = await model.matchPairs(features, { texts: [text], pairs, signal });
-    scored.push(...some.map((hit, i) => ({ hit, itm: probabilities[i]!, step: 'itm' as const })));
+    const scores = await model.matchPairs(features, { texts: [text], pairs, signal });
+    scored.push(
+      ...some.map((hit, i) => {
+        const { probability: itm, logit } = scores[i]!;
+        return { hit, itm, sum: hit.itc + logit, step: 'itm' as const };
+      }),
+    );
   }
-  return scored.sort((a, b) => b.hit.itc + b.itm - (a.hit.itc + a.itm));
+  return scored.sort((a, b) => b.sum - a.sum);
 }
 
 /** zText as [1, E], or zImage [Q, E]. */

@@ -1,6 +1,6 @@
 /** One suite for all indexes: they are one index to whoever uses them. */
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -191,9 +191,15 @@ describe('an index of another format is refused', () => {
   const message = /expected an index of format 1, found format 2/;
   it('by the exact one', async () => {
     const place = join(folder, 'other-exact');
-    await (await openVectorIndex(place, testManifest)).close();
+    const index = await openVectorIndex(place, testManifest);
+    await index.put([randomItem(1)]);
+    await index.close();
+    const manifest = await readFile(join(place, 'index.json'));
     await writeFile(join(place, 'index.json'), JSON.stringify({ ...testManifest, format: 2 }));
     await expect(openVectorIndex(place)).rejects.toThrow(message);
+    await expect(openVectorIndex(place, testManifest)).rejects.toThrow(message);
+    await writeFile(join(place, 'index.json'), manifest);
+    await expectToHold(await openVectorIndex(place), new Map([['id-1', randomItem(1)]]), 1); // nothing was touched
     await writeFile(join(place, 'index.json'), '{');
     await expect(openVectorIndex(place, testManifest)).rejects.toThrow(DataError);
   });

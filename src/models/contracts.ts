@@ -27,7 +27,10 @@ export interface LayerCache {
 export interface DecoderInputs {
   /** [B, T, D] */
   inputsEmbeds: Tensor;
-  /** int64 [B, past + T]: 1 = keep, 0 = padding, which may stand anywhere. */
+  /**
+   * int64 [B, past + T]: 1 = keep, 0 = padding, which may stand anywhere; a new position sees what is kept, up to itself.
+   * Or [B, T, past + T]: what each of them sees, where they are not one text.
+   */
   attentionMask: Tensor;
   /** int64 [B, T]; where absent, what the reference's plain forward uses. Given with a cache. */
   positionIds?: Tensor | undefined;
@@ -52,6 +55,8 @@ export interface LanguageModelSizes {
   layers: number;
   keyValueHeads: number;
   headWidth: number;
+  /** The longest sequence, soft prompts included; absent where positions are relative. */
+  maxPositions?: number | undefined;
 }
 
 /** What every family of frozen language models has. One folder `models/<model_type>/` and one line add another. */

@@ -3,64 +3,96 @@ import { imageFeatures, imagesOf, type OneImage } from './images.ts';
 import { tokenLogProbabilities } from './likelihood.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
-import { encodePrompts, type WritingOptions, type Written, writeByLanguageModel } from './write.ts';
+import {
+  encodePrompts,
+  requireRoom,
+  type SequenceOptions,
+  streamByLanguageModel,
+  type WritingOptions,
+  type Written,
+  writeByLanguageModel,
+} from './write.ts';
 
-export interface AnswerOptions extends WritingOptions {
+export interface QuestionOptions extends WritingOptions {
   /** Give the question to the model as it is, without the template around it. */
   readonly raw?: boolean | undefined;
+}
+
+export interface AnswerOptions extends QuestionOptions {
   /** Answers to choose from, by their likelihood, instead of writing one. */
   readonly candidates?: readonly string[] | undefined;
 }
 
 /**
- * The words around a question that fine-tuning taught a model, or that models without were evaluated with: the appendix of
- * the paper (table 12), and of InstructBLIP's (Dai et al. 2023, appendix E) where the queries read them too.
+ * The words around a question that fine-tuning taught a model, or that models without were evaluated with: BLIP-2's paper,
+ * §4.1 (zero-shot VQA), and LAVIS's recipes for InstructBLIP (projects/instructblip/qa_okvqa_*.yaml).
  */
 export function questionPrompt({ files: { config, language, instructed } }: Sessions, question: string): string {
   if (config.question_prompt !== undefined) return config.question_prompt.replace('{}', () => question);
-  const short = instructed || language?.modelType === 't5';
-  return `Question: ${question} ${short ? 'Short answer' : 'Answer'}:`;
+  const answer = instructed ? 'Short Answer' : language?.modelType === 't5' ? 'Short answer' : 'Answer';
+  return `Question: ${question} ${answer}:`;
 }
 
-/** The language model's answer to a question about an image; `score` is its mean log-probability. */
-export async function answer(
+/**
+ * The language model's answers to a question about an image, or the likeliest candidates: `numReturnSequences` of them,
+ * best first; `score` is the mean log-probability.
+ */
+export async function answers(
   sessions: Sessions,
   image: OneImage,
   question: string,
-  { raw = false, candidates, ...options }: AnswerOptions = {},
-): Promise<Written> {
+  { raw, candidates, ...options }: AnswerOptions & SequenceOptions = {},
+): Promise<Written[]> {
+  const { features, prompt } = await readQuestion(sessions, image, question, { raw, signal: options.signal });
+  if (!candidates) return writeByLanguageModel(sessions, features, { ...options, prompts: [prompt] });
+  const ranked = await rankAnswers(sessions, features, { prompt, candidates, signal: options.signal });
+  return ranked.slice(0, options.numReturnSequences ?? 1);
+}
+
+/** An answer in pieces, as it is written; what a beam search finds comes at once. */
+export async function* streamAnswer(
+  sessions: Sessions,
+  image: OneImage,
+  question: string,
+  { raw, ...options }: QuestionOptions = {},
+): AsyncGenerator<string, void, void> {
+  const { features, prompt } = await readQuestion(sessions, image, question, { raw, signal: options.signal });
+  yield* streamByLanguageModel(sessions, features, { ...options, prompt });
+}
+
+async function readQuestion(
+  sessions: Sessions,
+  image: OneImage,
+  question: string,
+  { raw = false, signal }: Pick<QuestionOptions, 'raw' | 'signal'>,
+): Promise<{ features: Value; prompt: string }> {
   sessions.language(); // refuses a model without one before the image is read
   const prompt = raw ? question : questionPrompt(sessions, question);
   const features = await imageFeatures(sessions, imagesOf(image));
-  options.signal?.throwIfAborted();
-  if (candidates) return chooseAnswer(sessions, features, { prompt, candidates, signal: options.signal });
-  const [written] = await writeByLanguageModel(sessions, features, { ...options, prompts: [prompt] });
-  return written!;
+  signal?.throwIfAborted();
+  return { features, prompt };
 }
 
-/** The likeliest of the candidates (per token, its end included), as the reference ranks answers for VQA. */
-async function chooseAnswer(
+/** Candidates by their likelihood per token, the end included, as the reference ranks answers for VQA. */
+async function rankAnswers(
   sessions: Sessions,
   features: Value,
   { prompt, candidates, signal }: { prompt: string; candidates: readonly string[]; signal?: AbortSignal | undefined },
-): Promise<Written> {
+): Promise<Written[]> {
   if (candidates.length === 0) throw new UsageError('candidates: expected at least one answer, found none');
   const language = sessions.language();
-  const { tokenizer, endTokens } = language;
-  const { language_projection: softPrompts } = await readQueries(sessions, features, [prompt]);
-  const model = await sessions.languageModel();
-  const text = encodePrompts(language, [prompt]);
+  const { tokenizer, endTokens, lm } = language;
+  const { language_projection } = await readQueries(sessions, features, [prompt]);
   const rows = candidates.map((candidate) => [
     ...tokenizer.encode(` ${candidate}`, { addSpecialTokens: false }),
     endTokens[0]!,
   ]);
-  const decoding = await model.prefill(
-    { softPrompts: softPrompts as Value<'float32'>, ...text },
-    { copies: candidates.length },
-  );
+  const read = { softPrompts: language_projection as Value<'float32'>, ...encodePrompts(language, [prompt]) };
+  requireRoom(lm, read, Math.max(...rows.map((row) => row.length)));
+  signal?.throwIfAborted();
+  const decoding = await (await sessions.languageModel()).prefill(read, { copies: candidates.length });
   const scores = (await tokenLogProbabilities(decoding, rows, signal)).map(mean);
-  const best = scores.indexOf(Math.max(...scores));
-  return { text: candidates[best]!, score: scores[best]! };
+  return candidates.map((text, i) => ({ text, score: scores[i]! })).sort((a, b) => b.score - a.score);
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;

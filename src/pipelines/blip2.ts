@@ -1,22 +1,22 @@
 import type { Value } from '../core/index.ts';
 import type { ResolveOptions } from '../hub/index.ts';
 import type { SessionOptions } from '../runtime/index.ts';
-import { type AnswerOptions, answer } from './answer.ts';
+import { type AnswerOptions, answers, type QuestionOptions, streamAnswer } from './answer.ts';
 import { type AttentionOptions, attention } from './attention.ts';
 import { findModel } from './bundled.ts';
-import { type CaptionOptions, caption } from './caption.ts';
+import { type CaptionOptions, type CaptionStreamOptions, caption, streamCaption } from './caption.ts';
 import { Chat } from './chat.ts';
 import { checkWeights } from './check-weights.ts';
 import { type Embeddings, type EmbedInputs, embed } from './embed.ts';
 import { type FeatureSpace, featureSpace, type Images, imageFeatures, type OneImage, readPixels } from './images.ts';
 import { storedParameters } from './layer-formats.ts';
 import { captionLogProbabilities, type LikelihoodOptions } from './likelihood.ts';
-import { type Match, type MatchOptions, match, matchPairs, type Pair } from './match.ts';
+import { type Match, type MatchOptions, match, matchPairs, type Pair, type PairScore } from './match.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
-import { folderAt, type PrecisionChoice } from './quantised-folder.ts';
+import { folderAt, type PrecisionChoice, type QuantiseProgress } from './quantised-folder.ts';
 import { Sessions } from './sessions.ts';
 import { type TraceInputs, trace } from './trace.ts';
-import type { Written } from './write.ts';
+import type { SequenceOptions, Written } from './write.ts';
 
 export interface LoadOptions extends Pick<SessionOptions, 'device' | 'threads'>, Omit<ResolveOptions, 'settings'> {
   /**
@@ -24,6 +24,8 @@ export interface LoadOptions extends Pick<SessionOptions, 'device' | 'threads'>,
    * quantised when it is first asked for, into a folder beside the hub's cache.
    */
   readonly precision?: PrecisionChoice | undefined;
+  /** Is told how far that is. */
+  readonly onQuantise?: ((progress: QuantiseProgress) => void) | undefined;
 }
 
 /** What a model can be used for. */
@@ -45,9 +47,11 @@ export class Blip2 {
    * CheckpointError naming the file and the field or tensor that is wrong, NetworkError, and the signal's reason.
    */
   static async fromPretrained(model: string, options: LoadOptions = {}): Promise<Blip2> {
-    const { device, threads, precision, ...fetching } = options;
+    const { device, threads, precision, onQuantise, ...fetching } = options;
+    const { signal } = fetching;
     const folder = await findModel(model, fetching);
-    const files = await openModel(await folderAt(folder, { precision, device }));
+    signal?.throwIfAborted();
+    const files = await openModel(await folderAt(folder, { precision, device, onProgress: onQuantise, signal }));
     checkWeights(files.checkpoint, storedParameters(files));
     // A model is several sessions on the same cores: threads that spin for one would slow the others.
     return new Blip2(files, { ...(device && { device }), ...(threads && { threads }), spinning: false });
@@ -79,9 +83,17 @@ export class Blip2 {
     return featureSpace(this.files);
   }
 
-  /** One caption for each image, written together: give as many as fit in memory. */
+  /**
+   * Captions of images, written together: give as many as fit in memory. One of each, or `numReturnSequences`: all of
+   * the first image, best first, then those of the next.
+   */
   caption(images: Images, options?: CaptionOptions): Promise<Written[]> {
     return caption(this.#sessions, images, options);
+  }
+
+  /** The caption of an image in pieces, each as soon as it is certain. */
+  streamCaption(image: OneImage, options?: CaptionStreamOptions): AsyncGenerator<string, void, void> {
+    return streamCaption(this.#sessions, image, options);
   }
 
   /** The log-probability of each token of a given caption of each image, the end included. */
@@ -94,8 +106,19 @@ export class Blip2 {
   }
 
   /** The answer to a question about an image; the model must be one of stage 2. */
-  answer(image: OneImage, question: string, options?: AnswerOptions): Promise<Written> {
-    return answer(this.#sessions, image, question, options);
+  async answer(image: OneImage, question: string, options?: AnswerOptions): Promise<Written> {
+    const [best] = await answers(this.#sessions, image, question, options);
+    return best!;
+  }
+
+  /** The best `numReturnSequences` answers, or so many of the candidates, best first. */
+  answers(image: OneImage, question: string, options?: AnswerOptions & SequenceOptions): Promise<Written[]> {
+    return answers(this.#sessions, image, question, options);
+  }
+
+  /** The answer in pieces, each as soon as it is certain. */
+  streamAnswer(image: OneImage, question: string, options?: QuestionOptions): AsyncGenerator<string, void, void> {
+    return streamAnswer(this.#sessions, image, question, options);
   }
 
   /** A conversation about an image, which is looked at once; the model must be one of stage 2. */
@@ -108,11 +131,11 @@ export class Blip2 {
     return match(this.#sessions, image, texts, options);
   }
 
-  /** The probability (ITM) of each pair of an image and a text. An image's keys and values are computed once. */
+  /** ITM of each pair of an image and a text. An image's keys and values are computed once. */
   matchPairs(
     images: Images,
     options: { texts: readonly string[]; pairs: readonly Pair[] } & MatchOptions,
-  ): Promise<number[]> {
+  ): Promise<PairScore[]> {
     return matchPairs(this.#sessions, images, options);
   }
 

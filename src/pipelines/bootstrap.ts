@@ -74,7 +74,11 @@ const scorers: Readonly<Record<'itc' | 'itm', Scorer>> = {
   async itm({ model, images }, texts, signal) {
     const pairs = texts.flatMap((each, image) => each.map(() => image)).map((image, text) => ({ image, text }));
     const normalised = texts.flat().map((text) => blipCaption(text));
-    return byImage(texts, await model.matchPairs(images, { texts: normalised, pairs, signal }));
+    const scores = await model.matchPairs(images, { texts: normalised, pairs, signal });
+    return byImage(
+      texts,
+      scores.map(({ probability }) => probability),
+    );
   },
 };
 

@@ -1,9 +1,16 @@
 import { UsageError } from '../core/index.ts';
-import { type Images, imageFeatures } from './images.ts';
+import { type Images, imageFeatures, imagesOf, type OneImage } from './images.ts';
 import type { Sessions } from './sessions.ts';
-import { type WritingOptions, type Written, writeByLanguageModel, writeByQueries } from './write.ts';
+import {
+  type SequenceOptions,
+  streamByLanguageModel,
+  type WritingOptions,
+  type Written,
+  writeByLanguageModel,
+  writeByQueries,
+} from './write.ts';
 
-export interface CaptionOptions extends WritingOptions {
+export interface CaptionOptions extends WritingOptions, SequenceOptions {
   /**
    * The words that captions begin with, of all images or of each; they are not part of what is returned. Default: those
    * that the model was trained to go on from, if any.
@@ -12,13 +19,14 @@ export interface CaptionOptions extends WritingOptions {
 }
 
 /**
- * One caption for each image: by the language model where stage 2 has connected one, else by the Q-Former itself, as
- * stage 1 has taught it (ITG). Throws UsageError where there are prompts for more or fewer images.
+ * Captions: by the language model where stage 2 has connected one, else by the Q-Former itself, as stage 1 has taught it
+ * (ITG). In transformers' order, all `numReturnSequences` of an image before those of the next. Throws UsageError where
+ * there are prompts for more or fewer images.
  */
 export async function caption(
   sessions: Sessions,
   images: Images,
-  { prompt = sessions.files.config.caption_prompt ?? '', ...options }: CaptionOptions = {},
+  { prompt = captionPrompt(sessions), ...options }: CaptionOptions = {},
 ): Promise<Written[]> {
   const features = await imageFeatures(sessions, images);
   options.signal?.throwIfAborted();
@@ -26,6 +34,26 @@ export async function caption(
   const write = sessions.files.language ? writeByLanguageModel : writeByQueries;
   return write(sessions, features, { ...options, prompts });
 }
+
+export interface CaptionStreamOptions extends WritingOptions {
+  /** The words that the caption begins with; see {@link CaptionOptions}. */
+  readonly prompt?: string | undefined;
+}
+
+/** A caption in pieces; what the Q-Former writes, and what a beam search finds, comes at once. */
+export async function* streamCaption(
+  sessions: Sessions,
+  image: OneImage,
+  { prompt = captionPrompt(sessions), ...options }: CaptionStreamOptions = {},
+): AsyncGenerator<string, void, void> {
+  const features = await imageFeatures(sessions, imagesOf(image));
+  options.signal?.throwIfAborted();
+  if (sessions.files.language) return yield* streamByLanguageModel(sessions, features, { ...options, prompt });
+  const [written] = await writeByQueries(sessions, features, { ...options, prompts: [prompt] });
+  yield written!.text;
+}
+
+const captionPrompt = ({ files }: Sessions): string => files.config.caption_prompt ?? '';
 
 function promptsFor(images: number, prompt: string | readonly string[]): readonly string[] {
   if (typeof prompt === 'string') return new Array<string>(images).fill(prompt);

@@ -82,6 +82,27 @@ describe('a conversation', () => {
     expect(chat.turns).toEqual([]);
   });
 
+  it('leaves out the oldest turns where the positions run out', async () => {
+    const chat = model.chat(grey);
+    const { config, language } = model.files;
+    const maxNewTokens = 6;
+    const room = language!.lm.maxPositions! - config.num_query_tokens - (maxNewTokens - 1);
+    const tokens = (prompt: string) => language!.tokenizer.encode(prompt).length;
+    let left = 0;
+    for (let i = 0; i < 6; i++) {
+      const question = `a ${'red cat '.repeat(i)}dog`;
+      const { turns } = chat;
+      const fitting = turns.findIndex((_, first) => tokens(chatPrompt(turns.slice(first), question)) <= room);
+      const kept = fitting < 0 ? [] : turns.slice(fitting);
+      left = Math.max(left, turns.length - kept.length);
+      const { text } = await model.answer(grey, chatPrompt(kept, question), { raw: true, maxNewTokens });
+      expect(await collect(chat.ask(question, { maxNewTokens }))).toBe(text);
+    }
+    expect(left).toBeGreaterThan(1);
+    expect(chat.turns).toHaveLength(6);
+    await expect(collect(chat.ask('a '.repeat(room)))).rejects.toThrow(/leaves no room/);
+  });
+
   it('needs a language model', async () => {
     const stageOne = await Blip2.fromPretrained(join(folder, 'stage1'));
     expect(() => stageOne.chat(grey)).toThrow(ConfigError);

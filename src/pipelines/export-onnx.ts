@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { CheckpointError, ConfigError } from '../core/index.ts';
+import { CheckpointError } from '../core/index.ts';
 import { type Binding, encodeModel } from '../graph/index.ts';
 import { Checkpoint, readJsonObject, readTensor, streamSafetensors, writeBytes, writeText } from '../hub/index.ts';
 import { type Weights, weightsFrom } from '../runtime/index.ts';
@@ -7,6 +7,7 @@ import { copyText } from './copy-text.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
 import { onnxCard } from './onnx-card.ts';
 import { onnxGraphs } from './onnx-graphs.ts';
+import { requireFloats } from './quantised-folder.ts';
 
 /** The weights of all graphs, each of which refers to its own by their places in this file. */
 const weightsFile = 'model.safetensors';
@@ -14,12 +15,11 @@ const weightsFile = 'model.safetensors';
 /**
  * Writes a model as ONNX graphs that plain ONNX Runtime runs, with one file of weights beside them, the model's
  * configuration and tokenizers, and a README.md that says how to use them. Throws ConfigError and CheckpointError where
- * the model cannot be read.
+ * the model cannot be read, UsageError where it was quantised.
  */
 export async function exportOnnx(from: string, to: string): Promise<void> {
   const model = await openModel(from);
-  const { quantization_config: quantised } = await readJsonObject(join(from, 'config.json'));
-  if (quantised) throw new ConfigError(`${from} is a quantised model; export the one that it was made from`);
+  requireFloats(from, await readJsonObject(join(from, 'config.json')));
   const weights = await writeWeights(model, to);
   const bind = (name: string): Binding => {
     const binding = weights(name);

@@ -13,6 +13,7 @@ import { scaleOf } from '../runtime/index.ts';
 import { readTokenizerFiles } from '../text/index.ts';
 import { copyText } from './copy-text.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
+import { requireFloats } from './quantised-folder.ts';
 import { asTransformersFolder, obstacles } from './transformers-folder.ts';
 
 export interface ExportOptions {
@@ -23,7 +24,7 @@ export interface ExportOptions {
 /**
  * Writes a model to a folder that transformers loads, one tensor at a time; the model that transformers cannot hold is
  * copied as it is. Gives what whoever uses the folder has to know, in sentences. Throws ConfigError and CheckpointError
- * where the model cannot be read.
+ * where the model cannot be read, UsageError where it was quantised.
  */
 export async function exportModel(
   from: string,
@@ -32,6 +33,7 @@ export async function exportModel(
 ): Promise<string[]> {
   const model = await openModel(from);
   const json = await readJsonObject(join(from, 'config.json'));
+  requireFloats(from, json);
   const why = compact ? ['it is compact'] : obstacles({ json, processor: model.processor });
   if (why.length === 0 && !model.instructed) return exportForTransformers(model, json, to);
   const sources = [...model.checkpoint.entries].flatMap(([name, entry]) =>

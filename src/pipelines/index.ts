@@ -1,4 +1,4 @@
-export type { AnswerOptions } from './answer.ts';
+export type { AnswerOptions, QuestionOptions } from './answer.ts';
 export type { AttentionOptions } from './attention.ts';
 export { Blip2, type LoadOptions, type Use } from './blip2.ts';
 export {
@@ -8,7 +8,7 @@ export {
   type ScoredCaption,
 } from './bootstrap.ts';
 export { bundledModels, findModel } from './bundled.ts';
-export type { CaptionOptions } from './caption.ts';
+export type { CaptionOptions, CaptionStreamOptions } from './caption.ts';
 export type { Chat, Turn } from './chat.ts';
 export type { Embeddings, EmbedInputs } from './embed.ts';
 export { type ExportOptions, exportModel } from './export.ts';
@@ -16,8 +16,14 @@ export { exportOnnx } from './export-onnx.ts';
 export type { FeatureSpace, ImageInput, Images, OneImage } from './images.ts';
 export { type LayerGroup, layerGroups } from './layer-formats.ts';
 export type { LikelihoodOptions } from './likelihood.ts';
-export { bestQueryCosines, firstTokens, type Match, type MatchOptions, type Pair } from './match.ts';
+export { bestQueryCosines, firstTokens, type Match, type MatchOptions, type Pair, type PairScore } from './match.ts';
 export type { ModelFiles } from './model-files.ts';
-export { folderAt, type PrecisionChoice, precisionChoices, writeQuantised } from './quantised-folder.ts';
+export {
+  folderAt,
+  type PrecisionChoice,
+  precisionChoices,
+  type QuantiseProgress,
+  writeQuantised,
+} from './quantised-folder.ts';
 export type { TraceInputs } from './trace.ts';
-export type { WritingOptions, Written } from './write.ts';
+export type { SequenceOptions, WritingOptions, Written } from './write.ts';

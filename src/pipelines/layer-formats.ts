@@ -27,15 +27,16 @@ export const linearLayers = (files: ModelFiles): ReturnType<typeof linearWeights
 
 /**
  * What becomes of each linear layer at a precision, by policy and by measured error; those that are not named stay as
- * they are. Weights are read one at a time.
+ * they are. Weights are read one at a time; `onProgress` is told which one.
  */
 export async function plannedFormats(
   { checkpoint }: ModelFiles,
   layers: ReturnType<typeof linearLayers>,
-  precision: Precision,
+  { precision, onProgress }: { precision: Precision; onProgress?: ((done: number) => void) | undefined },
 ): Promise<LayerFormats> {
   const planned = new Map<string, Format>();
-  for (const layer of layers.values()) {
+  for (const [i, layer] of [...layers.values()].entries()) {
+    onProgress?.(i + 1);
     const format = formatOf(layer, precision);
     if (!format) continue;
     const weight = await readWeight(checkpoint, layer.name);

@@ -2,7 +2,7 @@ import { UsageError } from '../core/index.ts';
 import type { Decoding } from '../generation/index.ts';
 import { type Images, imageFeatures } from './images.ts';
 import type { Sessions } from './sessions.ts';
-import { readPrompts, readQueryPrompts } from './write.ts';
+import { readPrompts, readQueryPrompts, requireRoom } from './write.ts';
 
 export interface LikelihoodOptions {
   /** The words that captions begin with; what they cost is not counted. */
@@ -34,6 +34,7 @@ export async function captionLogProbabilities(
     ...start.tokenizer.encode(gap + caption, { addSpecialTokens: false }),
     start.endTokens[0]!,
   ]);
+  requireRoom(start.lm, start.prompt, Math.max(...rows.map((row) => row.length)));
   return tokenLogProbabilities(await model.prefill(start.prompt, { copies: 1 }), rows, signal);
 }
 

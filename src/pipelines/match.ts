@@ -53,8 +53,8 @@ async function matchTexts(
     { itm_logits: null },
   );
   const similarities = bestQueryCosines(zImage, firstTokens(tokens));
-  const probabilities = matchProbabilities(itm_logits);
-  return texts.map((text, i) => ({ text, itc: similarities[i]!, itm: probabilities[i]! }));
+  const scores = pairScores(itm_logits);
+  return texts.map((text, i) => ({ text, itc: similarities[i]!, itm: scores[i]!.probability }));
 }
 
 /** An image and a text by their places in two lists. */
@@ -63,12 +63,20 @@ export interface Pair {
   readonly text: number;
 }
 
-/** The probability (ITM) that the image and the text of each pair belong together. Give as many as fit in memory. */
+/** What ITM says of a pair. */
+export interface PairScore {
+  /** That they belong together. */
+  readonly probability: number;
+  /** The logit of "match", which ranks: the reference adds it to ITC's cosine (LAVIS, `compute_sim_matrix`). */
+  readonly logit: number;
+}
+
+/** ITM of each pair of an image and a text. Give as many as fit in memory. */
 export async function matchPairs(
   sessions: Sessions,
   images: Images,
   { texts, pairs, signal }: { texts: readonly string[]; pairs: readonly Pair[] } & MatchOptions,
-): Promise<number[]> {
+): Promise<PairScore[]> {
   if (pairs.length === 0) return [];
   const image_embeds = await imageFeatures(sessions, images);
   const encoded = encodeTexts(
@@ -81,13 +89,16 @@ export async function matchPairs(
   );
   signal?.throwIfAborted();
   const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask, image_embeds, image_rows };
-  return matchProbabilities((await (await sessions.pairs()).run(feeds, { itm_logits: null })).itm_logits);
+  return pairScores((await (await sessions.pairs()).run(feeds, { itm_logits: null })).itm_logits);
 }
 
-/** Logits of "no match, match" [N, 2] as the probabilities of a match. */
-function matchProbabilities(logits: Value): number[] {
+/** From logits of "no match, match" [N, 2]. */
+function pairScores(logits: Value): PairScore[] {
   const data = toFloat32(logits);
-  return Array.from({ length: data.length / 2 }, (_, n) => sigmoid(data[2 * n + 1]! - data[2 * n]!));
+  return Array.from({ length: data.length / 2 }, (_, n) => {
+    const [apart, together] = [data[2 * n]!, data[2 * n + 1]!];
+    return { probability: sigmoid(together - apart), logit: together };
+  });
 }
 
 /** zText: each text's [CLS], [N, E] of tokens [N, T, E]. */

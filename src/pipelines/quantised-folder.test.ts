@@ -5,7 +5,16 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../hub/index.ts';
-import { Blip2, folderAt, layerGroups, type PrecisionChoice, writeQuantised } from './index.ts';
+import { readPretrained } from '../training/pretrained.ts';
+import {
+  Blip2,
+  exportModel,
+  exportOnnx,
+  folderAt,
+  layerGroups,
+  type PrecisionChoice,
+  writeQuantised,
+} from './index.ts';
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -101,7 +110,13 @@ describe('writeQuantised', () => {
   it('refuses to write over a folder, and to quantise twice', async () => {
     await expect(writeQuantised(at('model'), at('compact'), 'int8')).rejects.toThrow(/compact is there already/);
     await writeQuantised(at('model'), at('once'), 'int8');
-    await expect(writeQuantised(at('once'), at('twice'), 'int4')).rejects.toThrow(/once is quantised already/);
+    await expect(writeQuantised(at('once'), at('twice'), 'int4')).rejects.toThrow(
+      /once is quantised to int8; name the model/,
+    );
+    await expect(exportModel(at('once'), at('twice'))).rejects.toThrow(UsageError);
+    await expect(exportModel(at('once'), at('twice'), { compact: true })).rejects.toThrow(UsageError);
+    await expect(exportOnnx(at('once'), at('twice'))).rejects.toThrow(UsageError);
+    await expect(readPretrained(at('once'))).rejects.toThrow(/once is quantised; name the model/);
     expect(await readdir(folder)).not.toContain('twice');
   });
 });

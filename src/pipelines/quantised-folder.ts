@@ -23,8 +23,25 @@ import { readWeight } from './read-weight.ts';
 export type PrecisionChoice = Precision | 'auto';
 export const precisionChoices: readonly PrecisionChoice[] = [...precisions, 'auto'];
 
+/** How far a conversion is, with what is in work: first layers are looked at, then tensors are written. */
+export interface QuantiseProgress {
+  readonly part: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface QuantiseOptions {
+  readonly onProgress?: ((progress: QuantiseProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** The layout of quantised folders; another number, and cached ones are made anew. */
 const layout = 1;
+
+interface FolderOptions extends QuantiseOptions {
+  readonly precision?: PrecisionChoice | undefined;
+  readonly device?: string | undefined;
+}
 
 /**
  * The folder of a model at a precision: the model's own where nothing has to change, else one in the cache, beside the
@@ -33,7 +50,7 @@ const layout = 1;
  */
 export async function folderAt(
   folder: string,
-  { precision, device = 'cpu' }: { precision?: PrecisionChoice | undefined; device?: string | undefined },
+  { precision, device = 'cpu', ...options }: FolderOptions,
 ): Promise<string> {
   const stored = storedPrecision(await readJsonObject(join(folder, 'config.json')));
   const chosen = precision === 'auto' ? (stored ?? (device === 'cpu' ? 'int8' : 'fp32')) : (precision ?? stored);
@@ -43,7 +60,7 @@ export async function folderAt(
   if (stored || chosen === undefined || chosen === 'fp32') return folder;
   const cached = await cachePath(folder, chosen);
   if (await exists(cached)) return cached;
-  await writeQuantised(folder, cached, chosen).catch(async (error: unknown) => {
+  await writeQuantised(folder, cached, chosen, options).catch(async (error: unknown) => {
     if (!(await exists(cached))) throw error; // else another process was faster
   });
   return cached;
@@ -55,23 +72,50 @@ export function storedPrecision({ quantization_config: recipe }: JsonObject): Pr
   return precisions.find((precision) => precision === recipe.precision);
 }
 
+/** Throws UsageError for a folder that was quantised: what it keeps in few bits is no start for another format. */
+export function requireFloats(folder: string, json: JsonObject): void {
+  const stored = storedPrecision(json);
+  if (stored) throw new UsageError(`${folder} is quantised to ${stored}; name the model that it was made from`);
+}
+
 /**
  * Writes a model folder whose linear layers are kept at a precision, one tensor at a time; its config.json says how.
  * The folder appears when it is whole. Throws UsageError where it is there already, or where the model was quantised
- * before.
+ * before; the signal's reason between tensors.
  */
-export async function writeQuantised(from: string, to: string, precision: Precision): Promise<void> {
+export async function writeQuantised(
+  from: string,
+  to: string,
+  precision: Precision,
+  { onProgress, signal }: QuantiseOptions = {},
+): Promise<void> {
   if (await exists(to)) throw new UsageError(`${to} is there already; name a new folder`);
   const json = await readJsonObject(join(from, 'config.json'));
-  if (storedPrecision(json)) throw new UsageError(`${from} is quantised already; name the model that it was made from`);
+  requireFloats(from, json);
   const files = await openModel(from);
   const layers = linearLayers(files);
-  const planned = await plannedFormats(files, layers, precision);
+  const report = (progress: QuantiseProgress) => {
+    signal?.throwIfAborted();
+    onProgress?.(progress);
+  };
+  const planned = await plannedFormats(files, layers, {
+    precision,
+    onProgress: (done) => report({ part: 'choosing formats', done, total: layers.size }),
+  });
   const unfinished = join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     await copyText(from, unfinished);
     const tensors = [...files.checkpoint.entries.keys()].flatMap((name) => sourcesOf(name, { files, layers, planned }));
-    await streamSafetensors(join(unfinished, 'model.safetensors'), tensors, { format: 'pt' });
+    let done = 0;
+    const counted = tensors.map((tensor) => ({
+      ...tensor,
+      data: () => {
+        done += 1;
+        report({ part: 'writing tensors', done, total: tensors.length });
+        return tensor.data();
+      },
+    }));
+    await streamSafetensors(join(unfinished, 'model.safetensors'), counted, { format: 'pt' });
     const recipe = { quant_method: 'blip2', precision, layout };
     await writeJson(join(unfinished, 'config.json'), { ...json, quantization_config: recipe });
     await rename(unfinished, to);

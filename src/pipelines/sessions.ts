@@ -14,6 +14,7 @@ import {
   visionGraph,
 } from './graphs.ts';
 import { storedFormat } from './layer-formats.ts';
+import { MappedLanguageModel } from './mapped-language-model.ts';
 import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
 
 interface Released {
@@ -24,25 +25,28 @@ interface Released {
 export class Sessions {
   readonly files: ModelFiles;
   readonly #options: SessionOptions;
+  /** For graphs that compute many rows at a time: their float32 weights are read where they lie, and ready at once. */
+  readonly #mapped: SessionOptions;
   readonly #compiled = new Map<string, Promise<Released>>();
 
   constructor(files: ModelFiles, options: SessionOptions) {
     this.files = files;
     const rewrite = (outputs: Graph) => quantise(outputs, (weight) => storedFormat(files.checkpoint, weight));
     this.#options = { ...options, rewrite };
+    this.#mapped = { ...this.#options, mapped: canBeMapped(files, options) };
   }
 
   vision(size: { height: number; width: number }): Promise<Session<'last_hidden_state' | 'image_embeds'>> {
     const { height, width } = size;
-    return this.#session(`vision ${height} x ${width}`, (p) => visionGraph(p, this.files, size));
+    return this.#session(`vision ${height} x ${width}`, (p) => visionGraph(p, this.files, size), this.#mapped);
   }
 
   queries(): Promise<Session<string>> {
-    return this.#session('queries', (p) => queriesGraph(p, this.files));
+    return this.#session('queries', (p) => queriesGraph(p, this.files), this.#mapped);
   }
 
   attention(): Promise<Session<'cross_attention'>> {
-    return this.#session('attention', (p) => attentionGraph(p, this.files));
+    return this.#session('attention', (p) => attentionGraph(p, this.files), this.#mapped);
   }
 
   texts(): Promise<Session<'text_embeds' | 'text_embeds_proj'>> {
@@ -68,7 +72,13 @@ export class Sessions {
 
   languageModel(): Promise<CompiledLanguageModel> {
     const { lm } = this.language();
-    return this.#once('language model', () => compileLanguageModel(lm, this.#language('language_model')));
+    const compiled = (session: SessionOptions) =>
+      compileLanguageModel(lm, { ...this.#language('language_model'), session });
+    return this.#once('language model', async () =>
+      this.#mapped.mapped
+        ? new MappedLanguageModel({ mapped: () => compiled(this.#mapped), packed: () => compiled(this.#options) })
+        : compiled(this.#options),
+    );
   }
 
   /** Throws ConfigError where the model has none. */
@@ -95,8 +105,12 @@ export class Sessions {
 
   #weights = () => weightsFrom(this.files.checkpoint.entries);
 
-  #session<O extends string>(name: string, build: (p: Params) => Graph<O>): Promise<Session<O>> {
-    return this.#once(name, () => compile(build(new Params()), this.#weights(), this.#options));
+  #session<O extends string>(
+    name: string,
+    build: (p: Params) => Graph<O>,
+    options: SessionOptions = this.#options,
+  ): Promise<Session<O>> {
+    return this.#once(name, () => compile(build(new Params()), this.#weights(), options));
   }
 
   #once<T extends Released>(name: string, make: () => Promise<T>): Promise<T> {
@@ -105,3 +119,7 @@ export class Sessions {
     return made;
   }
 }
+
+/** float32 on a CPU: what is kept in other types is converted or repacked in memory anyway. */
+const canBeMapped = ({ checkpoint }: ModelFiles, { device = 'cpu' }: SessionOptions): boolean =>
+  device === 'cpu' && [...checkpoint.entries.values()].every(({ dtype }) => dtype === 'float32' || dtype === 'int64');

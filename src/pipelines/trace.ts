@@ -14,18 +14,22 @@ export interface TraceInputs {
   readonly text?: string | undefined;
   /** The language model's prompt, in its template. */
   readonly question?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One run's tensors, under the names that bug reports use; what the model does not have is left out. */
 export async function trace(sessions: Sessions, inputs: TraceInputs): Promise<Record<string, Value>> {
-  const { image, text } = inputs;
+  const { image, text, signal } = inputs;
   const { files } = sessions;
   const prompt = promptOf(sessions, inputs);
   const pixelValues = await readPixels(imagesOf(image), files.processor);
+  signal?.throwIfAborted();
   const vision = await sessions.vision(sizeOf(pixelValues));
   const { last_hidden_state, image_embeds } = await vision.run({ pixel_values: pixelValues });
+  signal?.throwIfAborted();
   const prompts = new Array<string>(pixelValues.shape[0]!).fill(prompt);
   const { queries, image_embeds_proj, language_projection } = await readQueries(sessions, image_embeds, prompts);
+  signal?.throwIfAborted();
   return {
     pixel_values: pixelValues,
     'vision.last_hidden_state': last_hidden_state,

@@ -1,19 +1,30 @@
-import { toNumbers, type Value } from '../core/index.ts';
+import { captionWriter } from '../blip2/index.ts';
+import { toNumbers, UsageError, type Value } from '../core/index.ts';
 import {
+  cutAtStop,
   type GenerationOptions,
   generate,
   type Prompt,
   type StepModel,
+  stopStrings as stopsAt,
   streamText,
   streamTokens,
 } from '../generation/index.ts';
+import type { LanguageModel } from '../models/index.ts';
 import { closeWordGaps, type Encoding, padSequences, type Tokenizer } from '../text/index.ts';
 import type { ConnectedLanguageModel } from './model-files.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
 
-/** How to write: transformers' names and meanings. */
-export type WritingOptions = Omit<GenerationOptions, 'eosTokenId' | 'stop' | 'history' | 'numReturnSequences'>;
+/** How to write: transformers' names and meanings. `maxNewTokens` is 30 by default. */
+export interface WritingOptions
+  extends Omit<GenerationOptions, 'eosTokenId' | 'stop' | 'history' | 'numReturnSequences'> {
+  /** A text ends before the first of these in it. */
+  readonly stopStrings?: readonly string[] | undefined;
+}
+
+/** How many texts to write: the best beams, or as many draws. Default 1. */
+export type SequenceOptions = Pick<GenerationOptions, 'numReturnSequences'>;
 
 /** What was written. */
 export interface Written {
@@ -23,17 +34,20 @@ export interface Written {
 }
 
 /** Captions and answers are short; transformers' default of 20 tokens cuts some off. */
-const defaults = { maxNewTokens: 30 };
+export const defaultNewTokens = 30;
 
-/** Goes on from prompts, one for each image, in the language model: features [B, P, Dv]. */
+/**
+ * Goes on from prompts, one for each image, in the language model: features [B, P, Dv]. In transformers' order: all
+ * sequences of the first prompt, best first, then those of the next.
+ */
 export async function writeByLanguageModel(
   sessions: Sessions,
   features: Value,
-  { prompts, ...options }: WritingOptions & { prompts: readonly string[] },
+  { prompts, ...options }: WritingOptions & SequenceOptions & { prompts: readonly string[] },
 ): Promise<Written[]> {
-  const { prompt, ...ends } = await readPrompts(sessions, features, prompts);
+  const { prompt, ...start } = await readPrompts(sessions, features, prompts);
   options.signal?.throwIfAborted();
-  return write(await sessions.languageModel(), prompt, { ...options, ...ends });
+  return write(await sessions.languageModel(), prompt, { ...options, ...start });
 }
 
 /** The same for one image, in pieces as they are written; a beam search gives its text at once. */
@@ -42,15 +56,15 @@ export async function* streamByLanguageModel(
   features: Value,
   { prompt: text, ...options }: WritingOptions & { prompt: string },
 ): AsyncGenerator<string> {
-  const { prompt, tokenizer, endTokens, history } = await readPrompts(sessions, features, [text]);
+  const { prompt, ...start } = await readPrompts(sessions, features, [text]);
   options.signal?.throwIfAborted();
   const model = await sessions.languageModel();
   if ((options.numBeams ?? 1) > 1) {
-    const [written] = await write(model, prompt, { ...options, tokenizer, endTokens, history });
+    const [written] = await write(model, prompt, { ...options, ...start });
     return yield written!.text;
   }
-  const tokens = streamTokens(model, prompt, { ...defaults, ...options, eosTokenId: endTokens, history });
-  yield* streamText(tokens, { decode: (ids) => tokenizer.decode(ids).trim() });
+  const { decode, generation } = generationOf(prompt, { ...options, ...start });
+  yield* streamText(streamTokens(model, prompt, generation), { decode, stop: options.stopStrings });
 }
 
 /** What the language model goes on from, and what it ends with. */
@@ -64,6 +78,7 @@ export async function readPrompts(sessions: Sessions, features: Value, prompts: 
     history: historyOf(text, sessions),
     tokenizer: language.tokenizer,
     endTokens: language.endTokens,
+    lm: language.lm,
   };
 }
 
@@ -71,11 +86,11 @@ export async function readPrompts(sessions: Sessions, features: Value, prompts: 
 export async function writeByQueries(
   sessions: Sessions,
   features: Value,
-  { prompts, ...options }: WritingOptions & { prompts: readonly string[] },
+  { prompts, ...options }: WritingOptions & SequenceOptions & { prompts: readonly string[] },
 ): Promise<Written[]> {
-  const { prompt, ...ends } = await readQueryPrompts(sessions, features, prompts);
+  const { prompt, ...start } = await readQueryPrompts(sessions, features, prompts);
   options.signal?.throwIfAborted();
-  const written = await write(await sessions.writer(), prompt, { ...options, ...ends });
+  const written = await write(await sessions.writer(), prompt, { ...options, ...start });
   return written.map((each) => ({ ...each, text: closeWordGaps(each.text) }));
 }
 
@@ -89,21 +104,54 @@ export async function readQueryPrompts(sessions: Sessions, features: Value, prom
   const rows = prompts.map((prompt) => [start, ...tokenizer.encode(prompt, { addSpecialTokens: false })]);
   const text = padSequences(rows, { id: () => tokenizer.require('pad'), side: 'left' });
   const prompt: Prompt = { past, ...text };
-  return { prompt, tokenizer, endTokens: [tokenizer.require('sep')] };
+  return { prompt, tokenizer, endTokens: [tokenizer.require('sep')], lm: captionWriter(sessions.files.config) };
+}
+
+/** What writes, and what it knows of the prompts: see `readPrompts`. */
+interface Start extends Pick<GenerationOptions, 'history'> {
+  readonly lm: LanguageModel;
+  readonly tokenizer: Tokenizer;
+  readonly endTokens: readonly number[];
 }
 
 async function write(
   model: StepModel<Prompt>,
   prompt: Prompt,
-  {
-    tokenizer,
-    endTokens,
-    ...options
-  }: WritingOptions & Pick<GenerationOptions, 'history'> & { tokenizer: Tokenizer; endTokens: readonly number[] },
+  options: WritingOptions & SequenceOptions & Start,
 ): Promise<Written[]> {
-  const written = await generate(model, prompt, { ...defaults, ...options, eosTokenId: endTokens });
-  return written.map(([best]) => ({ text: tokenizer.decode(best!.tokens).trim(), score: best!.score }));
+  const { decode, generation } = generationOf(prompt, options);
+  const written = await generate(model, prompt, generation);
+  const textOf = (tokens: readonly number[]) => cutAtStop(decode(tokens), options.stopStrings ?? []).trim();
+  return written.flat().map(({ tokens, score }) => ({ text: textOf(tokens), score }));
 }
+
+/** What `generate` is told. Throws UsageError where the prompt leaves no room for what is to be written. */
+function generationOf(
+  prompt: Prompt,
+  { lm, tokenizer, endTokens, stopStrings, ...options }: WritingOptions & SequenceOptions & Start,
+): { decode: (ids: readonly number[]) => string; generation: GenerationOptions } {
+  const decode = (ids: readonly number[]) => tokenizer.decode(ids).trim();
+  const { maxNewTokens = defaultNewTokens } = options;
+  requireRoom(lm, prompt, maxNewTokens);
+  const stop = stopStrings?.length ? stopsAt(stopStrings, decode) : undefined;
+  return { decode, generation: { ...options, maxNewTokens, stop, eosTokenId: endTokens } };
+}
+
+/** Throws UsageError where a language model has fewer positions than a prompt and as many new tokens take. */
+export function requireRoom(lm: LanguageModel, prompt: Prompt, newTokens: number): void {
+  const { softPrompts, past, inputIds } = prompt;
+  const before = softPrompts?.shape[1] ?? Object.values(past ?? {})[0]?.shape[2] ?? 0;
+  const text = inputIds.shape[1]!;
+  if (hasRoom(lm, before + text, newTokens)) return;
+  throw new UsageError(
+    `a prompt of ${text} tokens after ${before} queries leaves no room for ${newTokens} more in the ${lm.maxPositions} ` +
+      'positions of the language model: shorten it, or lower maxNewTokens',
+  );
+}
+
+/** Whether a sequence of so many positions can go on; its last token takes none, because nothing follows it. */
+export const hasRoom = ({ maxPositions = Infinity }: LanguageModel, positions: number, newTokens: number): boolean =>
+  positions + newTokens - 1 <= maxPositions;
 
 /**
  * Prompts as the language model reads them after the queries. A prompt without a token begins with the beginning-of-text

@@ -41,11 +41,11 @@ export function packInt8(weight: Float32Array, scales: Float32Array): Value {
 }
 
 /** The longest block of weights under one scale: shorter ones err less, longer ones are read faster. */
-const longestBlock = 64;
+const longestBlock = 128;
 
 /** The block length for rows of `width` weights; undefined where they cannot be cut into blocks. */
 export const blockOf = (width: number): number | undefined =>
-  [longestBlock, longestBlock / 2, longestBlock / 4].find((block) => width % block === 0);
+  [longestBlock, longestBlock / 2, longestBlock / 4, longestBlock / 8].find((block) => width % block === 0);
 
 /** The scale of each block of a weight in int4: its largest is exactly -8 scales. A block of zeros has 1. */
 export function int4Scales(weight: Float32Array, block: number): Float32Array {

@@ -1,14 +1,12 @@
 import {
+  abs,
   add,
-  cast,
   concat,
+  dequantizeLinear,
   matMulIntegerToFloat,
-  max,
   mul,
-  neg,
   quantizeLinear,
   reduceMax,
-  reduceMin,
   reshape,
   slice,
   sub,
@@ -36,9 +34,8 @@ export function roundedProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Ten
 export function preciseProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Tensor {
   const rows = x.shape[0]!;
   const { q, rowScale } = roundRows(x);
-  const rounded = mul(sub(cast(q, { to: 'float32' }), 128), asColumn(rowScale));
   const finer = 1 / (2 * levels); // what is left is half a step at most
-  const rest = quantizeLinear(sub(x, rounded), mul(rowScale, finer));
+  const rest = quantizeLinear(sub(x, dequantizeLinear(q, rowScale)), mul(rowScale, finer));
   const both = matMulIntegerToFloat(concat([q, rest], { axis: 0 }), weight, scale); // [2N, out]
   const [coarse, fine] = [slice(both, { axis: 0, end: rows }), slice(both, { axis: 0, start: rows })];
   return mul(add(coarse, mul(fine, finer)), asColumn(rowScale));
@@ -46,9 +43,7 @@ export function preciseProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Ten
 
 /** q uint8 [N, in] around 128 and the scale [N] that its rows are multiplied with. A row of zeros has scale 0. */
 function roundRows(x: Tensor): { q: Tensor; rowScale: Tensor } {
-  const last = { axes: [1], keepDims: false };
-  const largest = max(reduceMax(x, last), neg(reduceMin(x, last)));
-  const rowScale = mul(largest, 1 / levels);
+  const rowScale = mul(reduceMax(abs(x), { axes: [1], keepDims: false }), 1 / levels);
   return { q: quantizeLinear(x, rowScale), rowScale };
 }
 

@@ -12,6 +12,7 @@ import {
   RuntimeError,
   type StoredTensor,
   toNumbers,
+  UsageError,
   value,
 } from '../core/index.ts';
 import {
@@ -19,6 +20,7 @@ import {
   concat,
   differentiate,
   dims,
+  erf,
   gather,
   input,
   linearProduct,
@@ -133,6 +135,19 @@ describe("ONNX Runtime's errors", () => {
     const total = reduceSum(mul(gather(table, ids), 2), { axes: [0, 1], keepDims: false });
     const [g] = differentiate(total, [table]);
     expect(String(await failing({ g: g! }))).toMatch(/\(written at .*session\.test\.ts:\d+:\d+\)/);
+  });
+});
+
+describe('a device', () => {
+  const x = input('x', 'float64', [2]);
+  it('that this build has not got is named, with those that it has', async () => {
+    const refused = compile({ y: add(x, 1) }, undefined, { device: 'abacus' });
+    await expect(refused).rejects.toThrow(/^device abacus: this build of ONNX Runtime \(.*\) has cpu, .*; choose one/);
+    await expect(refused).rejects.toThrow(UsageError);
+  });
+  it('that has no kernel for an operator says which, and the line that wrote it', async () => {
+    const refused = compile({ y: erf(x) });
+    await expect(refused).rejects.toThrow(/implementation for Erf.*\(written at .*session\.test\.ts:\d+:\d+\)/);
   });
 });
 

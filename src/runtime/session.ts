@@ -19,6 +19,9 @@ import {
   type Outputs,
   showType,
 } from '../graph/index.ts';
+import { checkDevice, deviceAbsence } from './device.ts';
+
+ort.env.logLevel = 'fatal'; // errors are thrown; printing them as well would say everything twice
 
 /** Where a model runs, and how. */
 export interface SessionOptions {
@@ -27,8 +30,9 @@ export interface SessionOptions {
   /** Threads inside one operator; ONNX Runtime's own choice by default. */
   readonly threads?: number;
   /**
-   * Keep stored weights mapped from their files instead of repacking them for the fastest matrix product: a tenth of
-   * the memory and of the start-up time, at a tenth of the speed (docs/adr/0001).
+   * Keep float32 weights mapped from their files instead of repacking them into memory: a session is there at once, and
+   * its weights can be dropped and read again. Products of one row, or of hundreds, are as fast; those of a few rows,
+   * for which weights are repacked at every run, take half as long again. Others than floats have to be repacked.
    */
   readonly mapped?: boolean;
   /** Spinning threads answer faster, but steal time from anything else that runs; off where sessions share the cores. */
@@ -131,19 +135,22 @@ function checked(type: ModelInput, feeds: Feeds, symbols: Symbols): Value {
 
 /**
  * Compiles the graph behind `outputs`. Stored weights stay in their files (external data); the rest is in the model.
- * Throws CheckpointError where a parameter has no weights, RuntimeError where ONNX Runtime refuses the graph.
+ * Throws CheckpointError where a parameter has no weights, UsageError where the device is not there, RuntimeError where
+ * ONNX Runtime refuses the graph. What a device has no kernel for is computed on the CPU.
  */
 export async function compile<O extends string>(
   outputs: Readonly<Record<O, Outputs[string]>>,
   weights: Weights = () => 'input',
   options: SessionOptions = {},
 ): Promise<Session<O>> {
+  const { device = 'cpu' } = options;
+  checkDevice(device);
   const model = encodeModel(options.rewrite?.(outputs) ?? outputs, (name) => located(name, weights(name)));
   try {
     const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options));
     return new Session<O>(session, model.inputs, model.sites);
   } catch (error) {
-    throw runtimeError(error, model.sites);
+    throw deviceAbsence(device, error) ?? runtimeError(error, model.sites);
   }
 }
 
@@ -178,7 +185,7 @@ function sessionOptions({
     // A plan for all memory at once would lie beside what the arena has kept from the first run: nearly twice the memory.
     enableMemPattern: false,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-    logSeverityLevel: 4, // errors are thrown; printing them as well would say everything twice
+    logSeverityLevel: 4,
     extra: {
       session: {
         disable_prepacking: mapped ? '1' : '0',
@@ -219,7 +226,7 @@ function mapValues<A, B>(record: Readonly<Record<string, A>>, f: (a: A) => B): R
 function runtimeError(error: unknown, sites: EncodedModel['sites']): Error {
   if (!(error instanceof Error) || error instanceof CheckpointError || error instanceof RuntimeError)
     return error as Error;
-  const node = /[Nn]ame:\s?'([^']+)'|[Nn]ode \(([^)]+)\)/.exec(error.message)?.slice(1).find(Boolean);
+  const node = /[Nn]ame:?\s?'([^']+)'|[Nn]ode \(([^)]+)\)/.exec(error.message)?.slice(1).find(Boolean);
   const stack = node === undefined ? undefined : sites.get(node)?.stack;
   const frames = stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? [];
   const [line] = frames;

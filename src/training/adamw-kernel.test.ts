@@ -59,10 +59,10 @@ const draw = (n: number, seed: number, scale = 1) => {
   return Float32Array.from({ length: n }, () => scale * draws.normal());
 };
 
-const plainSlots = (lengths: readonly number[]): AdamWSlot[] =>
-  allocateSlots(lengths).map((slot) => ({ ...slot, kernel: plainKernel }));
+const plainSlots: typeof allocateSlots = (lengths, options) =>
+  allocateSlots(lengths, options).map((slot) => ({ ...slot, kernel: plainKernel }));
 
-describe.each<[string, (lengths: readonly number[]) => AdamWSlot[]]>([
+describe.each<[string, typeof allocateSlots]>([
   ['WebAssembly', allocateSlots],
   ['JavaScript', plainSlots],
 ])('the kernel in %s', (_, allocate) => {
@@ -96,14 +96,33 @@ describe.each<[string, (lengths: readonly number[]) => AdamWSlot[]]>([
   });
 
   it('writes to its own slot alone', () => {
-    const slots = allocate([3, 5, 6]);
-    const all = (s: AdamWSlot) => [s.parameter, s.gradient, s.m, s.v];
+    const slots = allocate([3, 5, 6], { averaged: true });
+    const all = (s: AdamWSlot) => [s.parameter, s.gradient, s.m, s.v, s.average!];
     slots.flatMap(all).forEach((x, i) => {
       x.fill(i + 1);
     });
-    slots[1]!.kernel.update(slots[1]!, factorsOf({ lr: 1, step: 1, weightDecay: 0, clip: 1 }));
-    expect(all(slots[0]!).map((x) => [...x])).toEqual([1, 2, 3, 4].map((x) => Array(3).fill(x)));
-    expect(all(slots[2]!).map((x) => [...x])).toEqual([9, 10, 11, 12].map((x) => Array(6).fill(x)));
+    const [, { kernel, ...own }] = slots as [AdamWSlot, AdamWSlot];
+    kernel.update(own, factorsOf({ lr: 1, step: 1, weightDecay: 0, clip: 1 }));
+    kernel.follow(own.average!, own.parameter, 0.5);
+    expect(all(slots[0]!).map((x) => [...x])).toEqual([1, 2, 3, 4, 5].map((x) => Array(3).fill(x)));
+    expect(all(slots[2]!).map((x) => [...x])).toEqual([11, 12, 13, 14, 15].map((x) => Array(6).fill(x)));
+  });
+
+  it('moves an average towards a parameter, and keeps it where they are equal', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 70 }), fc.nat(), fc.double({ min: 1e-6, max: 1 }), (n, seed, rate) => {
+        const [{ average, parameter, kernel }] = allocate([n], { averaged: true }) as [AdamWSlot];
+        const before = draw(n, seed);
+        parameter.set(draw(n, seed + 1));
+        average!.set(before);
+        kernel.follow(average!, parameter, rate);
+        const expected = before.map((x, i) => (1 - rate) * x + rate * parameter[i]!);
+        expectRounding(average!, expected, (i) => Math.abs(before[i]!) + Math.abs(parameter[i]!));
+        average!.set(parameter);
+        kernel.follow(average!, parameter, rate);
+        expect(average).toEqual(parameter);
+      }),
+    );
   });
 
   it('sums squares', () => {
@@ -158,6 +177,28 @@ it('an optimiser clips by the norm of all gradients, and decays matrices only', 
     const half = gradients[name].map((g) => g / 2);
     const expected = await byGraph({ p, m: zero, v: zero }, half, { lr: 0.01, step: 1, weightDecay });
     expectRounding(optimiser.parameters[name]!.data, expected.p, () => 4);
-    expectRounding(optimiser.moments[`m.${name}`]!.data, expected.m, () => 32);
+    expectRounding(optimiser.state[`m.${name}`]!.data, expected.m, () => 32);
   }
+});
+
+it('an optimiser averages what its parameters have been, the first values soon forgotten', () => {
+  const optimiser = new Optimiser(new Map([['w', floats([1], [1])]]), { ema: 0.4, weightDecay: 0 });
+  const w = () => optimiser.parameters.w!.data[0]!;
+  const seen = [w()];
+  for (let step = 1; step <= 5; step++) {
+    optimiser.gradients.w!.data[0] = step % 2 ? -1 : 3;
+    optimiser.step(0.1 * step);
+    seen.push(w());
+  }
+  const decays = [2 / 11, 3 / 12, 4 / 13, 5 / 14, 0.4]; // (1 + t) / (10 + t), at most 0.4
+  const shares = [1, ...decays.map((d) => 1 - d)].map((share, i) => decays.slice(i).reduce((a, b) => a * b, share));
+  const expected = seen.reduce((sum, x, i) => sum + x * shares[i]!, 0);
+  expect(optimiser.averages.w!.data[0]).toBeCloseTo(expected, 6);
+  expect(Math.abs(w() - expected)).toBeGreaterThan(0.05);
+});
+
+it('an optimiser without an average gives its parameters', () => {
+  const { parameters, averages, state } = new Optimiser(new Map([['w', floats([2], [1, 2])]]));
+  expect(averages.w!.data).toBe(parameters.w!.data);
+  expect(Object.keys(state)).toEqual(['w', 'm.w', 'v.w']);
 });

@@ -17,6 +17,8 @@ export interface AdamWBuffers {
   readonly gradient: Float32Array;
   readonly m: Float32Array;
   readonly v: Float32Array;
+  /** A moving average of the parameter, where one is kept. */
+  readonly average: Float32Array | undefined;
 }
 
 /** What is the same for every number of a parameter in one step. */
@@ -34,11 +36,13 @@ export interface AdamWFactors {
   readonly inverseRoot: number;
 }
 
-/** The two passes over memory that an update makes. */
+/** The passes over memory that an update makes. */
 export interface AdamWKernel {
   /** Σ x², in float64. */
   sumOfSquares(x: Float32Array): number;
   update(buffers: AdamWBuffers, factors: AdamWFactors): void;
+  /** average += rate · (x − average): what is equal stays as it is, bit for bit. */
+  follow(average: Float32Array, x: Float32Array, rate: number): void;
 }
 
 /** Buffers, and the kernel that can reach them. */
@@ -51,9 +55,20 @@ export interface AdamWSlot extends AdamWBuffers {
  * well (shared ones it does not, so that one thread has to do). Where no such memory can be had, the buffers are
  * ordinary ones and the kernel is JavaScript.
  */
-export function allocateSlots(lengths: readonly number[]): AdamWSlot[] {
-  return groupByMemory(lengths).flatMap((group) => simdSlots(group) ?? group.map(plainSlot));
+export function allocateSlots(lengths: readonly number[], { averaged = false } = {}): AdamWSlot[] {
+  return groupByMemory(lengths, averaged).flatMap(
+    (group) => simdSlots(group, averaged) ?? group.map((length) => plainSlot(length, averaged)),
+  );
 }
+
+/** The buffers of a slot, each from `take`. */
+const buffersFrom = (take: () => Float32Array, averaged: boolean): AdamWBuffers => ({
+  parameter: take(),
+  gradient: take(),
+  m: take(),
+  v: take(),
+  average: averaged ? take() : undefined,
+});
 
 const vectorBytes = 16;
 const pageBytes = 65_536;
@@ -61,26 +76,27 @@ const memoryBytes = 65_536 * pageBytes;
 
 /** Bytes of one buffer: whole vectors, so that no kernel has a remainder to treat. */
 const paddedBytes = (length: number): number => Math.ceil((length * 4) / vectorBytes) * vectorBytes;
-const slotBytes = (length: number): number => 4 * paddedBytes(length);
+const slotBytes = (length: number, averaged: boolean): number => (averaged ? 5 : 4) * paddedBytes(length);
 
 /** The lengths in order, cut into runs that fit a memory (4 GiB) each. */
-function groupByMemory(lengths: readonly number[]): number[][] {
+function groupByMemory(lengths: readonly number[], averaged: boolean): number[][] {
   const groups: number[][] = [];
   let free = 0;
   for (const length of lengths) {
-    if (slotBytes(length) > free) {
+    const bytes = slotBytes(length, averaged);
+    if (bytes > free) {
       groups.push([]);
       free = memoryBytes;
     }
     groups.at(-1)!.push(length);
-    free -= slotBytes(length);
+    free -= bytes;
   }
   return groups;
 }
 
 /** Slots in one new memory; undefined where the engine gives none of that size. */
-function simdSlots(lengths: readonly number[]): AdamWSlot[] | undefined {
-  const bytes = lengths.reduce((sum, length) => sum + slotBytes(length), 0);
+function simdSlots(lengths: readonly number[], averaged: boolean): AdamWSlot[] | undefined {
+  const bytes = lengths.reduce((sum, length) => sum + slotBytes(length, averaged), 0);
   const memory = newMemory(Math.ceil(bytes / pageBytes));
   if (!memory) return undefined;
   const kernel = simdKernel(memory);
@@ -90,7 +106,7 @@ function simdSlots(lengths: readonly number[]): AdamWSlot[] | undefined {
     next += paddedBytes(length);
     return buffer;
   };
-  return lengths.map((n) => ({ parameter: take(n), gradient: take(n), m: take(n), v: take(n), kernel }));
+  return lengths.map((length) => ({ ...buffersFrom(() => take(length), averaged), kernel }));
 }
 
 function newMemory(pages: number): WebAssembly.Memory | undefined {
@@ -102,9 +118,8 @@ function newMemory(pages: number): WebAssembly.Memory | undefined {
   }
 }
 
-function plainSlot(length: number): AdamWSlot {
-  const buffer = () => new Float32Array(length);
-  return { parameter: buffer(), gradient: buffer(), m: buffer(), v: buffer(), kernel: plainKernel };
+function plainSlot(length: number, averaged: boolean): AdamWSlot {
+  return { ...buffersFrom(() => new Float32Array(length), averaged), kernel: plainKernel };
 }
 
 /** The kernel in JavaScript, on any buffers. */
@@ -123,6 +138,9 @@ export const plainKernel: AdamWKernel = {
       v[i] = vi;
       p[i] = p[i]! * keep - (rate * mi) / (Math.sqrt(vi) * inverseRoot + epsilon);
     }
+  },
+  follow(average, x, rate) {
+    for (let i = 0; i < x.length; i++) average[i]! += rate * (x[i]! - average[i]!);
   },
 };
 
@@ -188,6 +206,22 @@ const update = kernelFunction('update', { parameters: { ...addresses, ...scalars
   return [prepare, loopUntil(i32.equal(p.parameter.value, p.end.value), body)];
 });
 
+const follow = kernelFunction(
+  'follow',
+  { parameters: { average: 'i32', x: 'i32', end: 'i32', rate: 'f32' } },
+  (p, variable) => {
+    const { add, sub, mul, splat } = f32x4;
+    const [average, rate] = [variable('v128'), variable('v128')];
+    const step = mul(rate.value, sub(v128.load(p.x.value), average.value));
+    const body = [
+      average.set(v128.load(p.average.value)),
+      v128.store(p.average.value, add(average.value, step)),
+      [p.average, p.x].map(advance),
+    ];
+    return [rate.set(splat(p.rate.value)), loopUntil(i32.equal(p.x.value, p.end.value), body)];
+  },
+);
+
 function advance(address: Local): Code {
   return address.set(i32.add(address.value, i32.small(vectorBytes)));
 }
@@ -196,7 +230,7 @@ let kernelModule: WebAssembly.Module | undefined;
 
 /** The kernel in WebAssembly, on buffers that lie in `memory`. */
 function simdKernel(memory: WebAssembly.Memory): AdamWKernel {
-  kernelModule ??= new WebAssembly.Module(assemble([sumOfSquares, update]));
+  kernelModule ??= new WebAssembly.Module(assemble([sumOfSquares, update, follow]));
   const { exports } = new WebAssembly.Instance(kernelModule, { env: { memory } });
   const endOf = (x: Float32Array) => x.byteOffset + paddedBytes(x.length);
   return {
@@ -206,5 +240,6 @@ function simdKernel(memory: WebAssembly.Memory): AdamWKernel {
       const factors = [beta1, 1 - beta1, beta2, 1 - beta2, epsilon, clip, keep, rate, inverseRoot];
       exports.update!(...at, endOf(parameter), ...factors);
     },
+    follow: (average, x, rate) => exports.follow!(average.byteOffset, x.byteOffset, endOf(x), rate),
   };
 }

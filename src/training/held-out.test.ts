@@ -15,13 +15,18 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 /** A run of one parameter that grows by about 0.1 a step; the loss after each evaluation is given. */
-async function run(name: string, o: { losses: readonly number[]; patience?: number; abortAfter?: number }) {
+async function run(
+  name: string,
+  o: { losses: readonly number[]; patience?: number; abortAfter?: number; metric?: string; ema?: number },
+) {
   const folder = new RunFolder(join(root, name), { keep: 2 });
   await mkdir(join(root, name, 'checkpoints'), { recursive: true });
   await writeFile(join(root, name, 'recipe.yaml'), ''); // which the report shows
-  const optimiser = new Optimiser(new Map([['w', floats([1], [0])]]), { weightDecay: 0 });
+  const optimiser = new Optimiser(new Map([['w', floats([1], [0])]]), { weightDecay: 0, ema: o.ema });
   const stop = new AbortController();
-  const evaluate = async () => ({ loss: o.losses[folder.logged('eval_loss').length]! });
+  const metric = o.metric ?? 'loss';
+  const logged = () => folder.logged(`eval_${metric}`);
+  const evaluate = async () => ({ loss: 0, [metric]: o.losses[logged().length]! });
   const finished = await trainLoop({
     folder,
     optimiser,
@@ -34,10 +39,10 @@ async function run(name: string, o: { losses: readonly number[]; patience?: numb
       optimiser.gradients.w!.data[0] = -1;
       return { scalars: { loss: 1 }, images: 1, batch: '' };
     },
-    heldOut: new HeldOut(folder, optimiser, { every: 2, patience: o.patience, evaluate }),
+    heldOut: new HeldOut(folder, optimiser, { every: 2, patience: o.patience, metric, evaluate }),
     signal: stop.signal,
   });
-  return { finished, w: optimiser.parameters.w!.data[0]!, steps: optimiser.steps, logged: folder.logged('eval_loss') };
+  return { finished, w: optimiser.averages.w!.data[0]!, steps: optimiser.steps, logged: logged() };
 }
 
 const losses = [3, 1, 2, 1, 0];
@@ -55,6 +60,21 @@ it('stops a resumed run where an uninterrupted one does, and a stopped one at on
   expect(await run('broken', { losses, patience: 2, abortAfter: 4 })).toMatchObject({ finished: false });
   expect(await run('broken', { losses, patience: 2 })).toEqual(whole);
   expect(await run('broken', { losses, patience: 2 })).toEqual(whole);
+});
+
+it('watches a metric, the higher the better', async () => {
+  const { w, steps, logged } = await run('metric', { losses: [0, 40, 10, 40, 50], patience: 2, metric: 'CIDEr' });
+  expect(logged).toEqual([0, 40, 10, 40]);
+  expect(steps).toBe(8);
+  expect(w).toBeCloseTo(0.4, 5);
+});
+
+it('goes back to the average that was best', async () => {
+  const { w } = await run('average', { losses, patience: 2, ema: 0.999 });
+  let expected = 0;
+  for (let step = 1; step <= 4; step++) expected += (1 - (1 + step) / (10 + step)) * (0.1 * step - expected);
+  expect(w).toBeCloseTo(expected, 5);
+  expect(await run('average', { losses, patience: 2, ema: 0.999 })).toMatchObject({ w });
 });
 
 it('goes on to the end without patience, with the last parameters', async () => {

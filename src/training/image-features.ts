@@ -45,11 +45,15 @@ export async function openFeatureCache(folder: string, images: EncoderWithWeight
 export async function encodeDataset(
   records: Records<ImageRecord>,
   cache: FeatureCache,
-  { images, ...options }: { images: EncoderWithWeights } & Pick<CacheOptions, 'onProgress' | 'onSkip' | 'signal'>,
+  {
+    images,
+    session: sessionOptions,
+    ...options
+  }: { images: EncoderWithWeights; session: SessionOptions } & Omit<CacheOptions, 'processor' | 'encode' | 'batchSize'>,
 ): Promise<(string | undefined)[]> {
   let session: Session<'features'> | undefined;
   const encode = async (pixelValues: Value): Promise<Value> => {
-    session ??= await compileEncoder(images);
+    session ??= await compileEncoder(images, sessionOptions);
     return (await session.run({ pixelValues })).features;
   };
   try {
@@ -60,7 +64,7 @@ export async function encodeDataset(
 }
 
 /** pixelValues [batch, 3, H, W] -> features [batch, P, Dv]. */
-export const compileEncoder = (images: EncoderWithWeights, options?: SessionOptions): Promise<Session<'features'>> =>
+export const compileEncoder = (images: EncoderWithWeights, options: SessionOptions): Promise<Session<'features'>> =>
   compile(
     { features: encodeImages(new Params(), pixelInput(images, 'batch'), images) },
     weightsFrom(images.state),

@@ -67,7 +67,7 @@ export async function trainLanguage<Item extends ImageRecord>(
         config: task.config,
         images,
         // What stage 1 trained and this does not use (heads, text side) goes along: the model still matches and embeds.
-        parameters: { ...(task.instructed ? {} : Object.fromEntries(given)), ...steps.optimiser.parameters },
+        parameters: { ...(task.instructed ? {} : Object.fromEntries(given)), ...steps.optimiser.averages },
         stored: language.stored,
         textConfig: language.config,
         tokenizers: { root: language.files, qformer: task.files },

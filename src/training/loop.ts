@@ -1,4 +1,4 @@
-import { DataError, toFloat32, type Value } from '../core/index.ts';
+import { DataError, toFloat32 } from '../core/index.ts';
 import type { Schedule } from '../optim/index.ts';
 import type { HeldOut } from './held-out.ts';
 import type { Optimiser } from './optimiser.ts';
@@ -36,7 +36,7 @@ export interface Progress {
 }
 
 /**
- * Steps until the end, or until held-out losses fall no more, from the newest checkpoint if there is one. Saves every so
+ * Steps until the end, or until a figure on held-out data gets no better, from the newest checkpoint if there is one. Saves every so
  * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss is
  * not finite.
  */
@@ -47,7 +47,7 @@ export async function trainLoop(loop: TrainLoop): Promise<boolean> {
   let stopped = heldOut?.exhausted ?? false;
   for (; step < maxSteps && !stopped; step++) {
     if (signal?.aborted) {
-      await folder.save(step, stateOf(optimiser));
+      await folder.save(step, optimiser.state);
       return false;
     }
     const result = await loop.gradients(step);
@@ -64,22 +64,20 @@ export async function trainLoop(loop: TrainLoop): Promise<boolean> {
       loop.onProgress?.({ step, maxSteps, scalars, imagesPerSecond: rate, eta: meter.eta(maxSteps - step - 1) });
     }
     if (losses) stopped = heldOut?.exhausted ?? false;
-    if ((step + 1) % loop.saveEvery === 0) await folder.save(step + 1, stateOf(optimiser));
+    if ((step + 1) % loop.saveEvery === 0) await folder.save(step + 1, optimiser.state);
     // session.run() blocks the thread: without a turn of the event loop, Ctrl-C would never be heard.
     await new Promise(setImmediate);
   }
-  if (step % loop.saveEvery !== 0) await folder.save(step, stateOf(optimiser));
+  if (step % loop.saveEvery !== 0) await folder.save(step, optimiser.state);
   await heldOut?.restoreBest();
   return true;
 }
-
-const stateOf = (optimiser: Optimiser): Record<string, Value> => ({ ...optimiser.parameters, ...optimiser.moments });
 
 /** Reads the newest checkpoint into the optimiser's buffers; returns the step to go on from. */
 async function restore({ folder, optimiser }: TrainLoop): Promise<number> {
   const checkpoint = await folder.latest();
   if (!checkpoint) return 0;
-  for (const [name, buffer] of Object.entries(stateOf(optimiser))) {
+  for (const [name, buffer] of Object.entries(optimiser.state)) {
     const saved = checkpoint.state[name];
     if (!saved || saved.data.length !== buffer.data.length) {
       throw new DataError(

@@ -41,7 +41,7 @@ export const trainInParts =
     const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), { initial });
     const objectives = new ObjectivesInParts(settings, steps);
     const { optimiser } = steps;
-    const held = heldOut && measureHeldOut(heldOut, kind, { batch: run.batch_size_train, optimiser });
+    const held = heldOut && measureHeldOut(heldOut, kind, { run, optimiser });
     return {
       stepsPerEpoch: training.stepsPerEpoch / run.accum_grad_iters,
       optimiser,

@@ -22,7 +22,7 @@ import type { Task, TrainOptions } from './task.ts';
 
 /** What the tasks with stage 1's three objectives share. */
 
-export const objectivesRun = runSection.extend({
+export const objectivesRun = runSection('recall').extend({
   label_smoothing: z.number().min(0).max(1).default(0.1),
   gather_gradient: z.boolean().default(true),
   /** How many pairs of the batch ITM takes; absent: all. */
@@ -88,7 +88,7 @@ export async function trainObjectives(
         architecture: 'Blip2ForImageTextRetrieval',
         config,
         images,
-        parameters: steps.optimiser.parameters,
+        parameters: steps.optimiser.averages,
         tokenizers: { root: files },
       }),
   };

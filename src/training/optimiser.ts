@@ -7,9 +7,11 @@ export interface OptimiserOptions extends Partial<AdamWOptions> {
   readonly clipNorm?: number | undefined;
   /** A factor on the learning rate of each parameter. Default 1. */
   readonly lrScale?: (name: string) => number;
+  /** Keep a moving average of the parameters that decays by this factor; at first by a smaller one. */
+  readonly ema?: number | undefined;
 }
 
-/** A trainable parameter, its gradient and its moments: buffers that live as long as the run. */
+/** A trainable parameter, its gradient, moments and average: buffers that live as long as the run. */
 interface Slot {
   readonly name: string;
   readonly shape: readonly number[];
@@ -26,6 +28,7 @@ export class Optimiser {
   readonly #slots: readonly Slot[];
   readonly #options: AdamWOptions;
   readonly #clipNorm: number;
+  readonly #ema: number | undefined;
   /** The gradients of a batch's earlier parts, where it comes in parts. */
   #sums: Float32Array[] | undefined;
   /** Updates made so far. */
@@ -34,14 +37,17 @@ export class Optimiser {
   /** Copies the starting values: what is trained lies in {@link parameters}. */
   constructor(
     initial: ReadonlyMap<string, Value<'float32'>>,
-    { clipNorm = Infinity, lrScale = () => 1, ...o }: OptimiserOptions = {},
+    { clipNorm = Infinity, lrScale = () => 1, ema, ...o }: OptimiserOptions = {},
   ) {
     this.#options = { ...adamWDefaults, ...o };
     this.#clipNorm = clipNorm;
-    const buffers = allocateSlots([...initial.values()].map(({ data }) => data.length));
+    this.#ema = ema;
+    const lengths = [...initial.values()].map(({ data }) => data.length);
+    const buffers = allocateSlots(lengths, { averaged: ema !== undefined });
     this.#slots = [...initial].map(([name, { shape, data }], i) => {
       const slot = buffers[i]!;
       slot.parameter.set(data);
+      slot.average?.set(data);
       const weightDecay = decays(name, shape) ? this.#options.weightDecay : 0;
       return { name, shape, buffers: slot, lrScale: lrScale(name), weightDecay };
     });
@@ -55,12 +61,21 @@ export class Optimiser {
     return Object.fromEntries(this.#slots.map((s) => [s.name, floats(s.shape, s.buffers.gradient)]));
   }
 
-  /** Everything a resumed run needs besides the parameters: `m.<name>` and `v.<name>`. */
-  get moments(): Record<string, Value<'float32'>> {
+  /** The parameters as a model is to have them: their moving average, where one is kept. */
+  get averages(): Record<string, Value<'float32'>> {
     return Object.fromEntries(
-      this.#slots.flatMap(({ name, shape, buffers }) => [
-        [`m.${name}`, floats(shape, buffers.m)],
-        [`v.${name}`, floats(shape, buffers.v)],
+      this.#slots.map(({ name, shape, buffers: b }) => [name, floats(shape, b.average ?? b.parameter)]),
+    );
+  }
+
+  /** Everything a resumed run needs: the parameters by name, `m.<name>`, `v.<name>`, and perhaps `average.<name>`. */
+  get state(): Record<string, Value<'float32'>> {
+    return Object.fromEntries(
+      this.#slots.flatMap(({ name, shape, buffers: { parameter, m, v, average } }) => [
+        [name, floats(shape, parameter)],
+        [`m.${name}`, floats(shape, m)],
+        [`v.${name}`, floats(shape, v)],
+        ...(average ? [[`average.${name}`, floats(shape, average)] as const] : []),
       ]),
     );
   }
@@ -106,7 +121,13 @@ export class Optimiser {
         rate,
         inverseRoot,
       });
+      if (buffers.average) {
+        buffers.kernel.follow(buffers.average, buffers.parameter, 1 - decayAfter(this.steps, this.#ema!));
+      }
     }
     return norm;
   }
 }
+
+/** A moving average's decay after so many updates: it begins low, so that the starting values are soon forgotten. */
+const decayAfter = (steps: number, ema: number): number => Math.min(ema, (1 + steps) / (10 + steps));

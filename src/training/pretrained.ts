@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
-import { ConfigError, type StoredTensor, type Value } from '../core/index.ts';
+import { ConfigError, type StoredTensor, UsageError, type Value } from '../core/index.ts';
 import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
@@ -64,6 +64,9 @@ const parts = ['vision_model.', 'language_model.'] as const;
 export async function readPretrained(model: string, size?: number): Promise<PretrainedModel> {
   const folder = await resolveModel(model);
   const json = await readJsonObject(join(folder, 'config.json'));
+  if (json.quantization_config !== undefined) {
+    throw new UsageError(`${folder} is quantised; name the model that it was made from`);
+  }
   const config = parseBlip2Config(json);
   const checkpoint = await Checkpoint.open(folder);
   const rest = [...checkpoint.entries].filter(([name]) => !parts.some((part) => name.startsWith(part)));

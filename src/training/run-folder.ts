@@ -52,6 +52,20 @@ export class RunFolder {
     this.#events.add(step, { ...metrics, ...timing });
   }
 
+  /** Measures a model as it would be written at the end, in a folder that is removed again. */
+  async measured(
+    write: (folder: string) => Promise<void>,
+    measure: (folder: string) => Promise<number>,
+  ): Promise<number> {
+    const folder = join(this.path, 'measured');
+    try {
+      await write(folder);
+      return await measure(folder);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
   /** Saves all that a resumed run needs, forgets the oldest checkpoints, and brings the report up to date. */
   async save(step: number, state: Record<string, Value>): Promise<void> {
     await writeSafetensors(join(this.#checkpoints, name(step)), state, { step: `${step}` });
@@ -78,13 +92,15 @@ export class RunFolder {
     return this.#lines('metrics.jsonl').flatMap((line) => JSON.parse(line)[name] ?? []);
   }
 
-  /** Keeps the parameters of the lowest held-out loss, in place of those before. */
+  /** Keeps the parameters that do best on held-out data, in place of those before. */
   async saveBest(step: number, parameters: Record<string, Value>): Promise<void> {
     await writeSafetensors(join(this.#checkpoints, 'best.safetensors'), parameters, { step: `${step}` });
   }
 
+  /** Those parameters; none where nothing has been measured. */
   async best(): Promise<Record<string, Value>> {
-    return (await Checkpoint.open(join(this.#checkpoints, 'best.safetensors'))).readAll();
+    const path = join(this.#checkpoints, 'best.safetensors');
+    return existsSync(path) ? (await Checkpoint.open(path)).readAll() : {};
   }
 
   #steps(): number[] {

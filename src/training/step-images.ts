@@ -7,6 +7,7 @@ import type { Feeds } from '../runtime/index.ts';
 import { compileEncoder, encodeImages, featuresOf, pixelInput } from './image-features.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { EncoderKeys, Recipe } from './recipe.ts';
+import { sessionOptions } from './steps-by-length.ts';
 import { trainableWeights } from './trainable-weights.ts';
 
 /** A record of a dataset as a step reads it. */
@@ -53,7 +54,7 @@ export function cachedImages(cache: FeatureCache, keyOf: (drawn: Drawn) => strin
 /** Pictures decoded in threads, augmented by (seed, dataset, epoch, record), and encoded by a frozen encoder. */
 export async function encodedImages(images: ReadEncoder, { data, run }: StepSettings): Promise<StepImages<RawImage>> {
   const pool = decoder(images, run);
-  const session = await compileEncoder(images, { spinning: false, ...(run.threads && { threads: run.threads }) });
+  const session = await compileEncoder(images, sessionOptions(run));
   return {
     embeds: (_, batch) => featureInput(featuresOf(images), batch),
     initial: none,

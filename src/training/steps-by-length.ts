@@ -42,6 +42,7 @@ export class StepsByLength<O extends string> {
         weightDecay: run.weight_decay,
         beta2: run.beta2,
         clipNorm: run.clip_norm,
+        ema: run.ema,
         lrScale: lrScale(run.lr_scales),
         recompute: run.use_grad_checkpoint,
       },

@@ -2,14 +2,14 @@ import { toFloat32, UsageError, type Value } from '../core/index.ts';
 import type { ImageRecord } from '../data/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import { type Dropout, Params } from '../nn/index.ts';
-import { compile, type Feeds, type Session, type Weights } from '../runtime/index.ts';
+import { compile, type Feeds, type Session, type SessionOptions, type Weights } from '../runtime/index.ts';
 import { startFrom } from './initial-values.ts';
 import { layerDecay } from './layer-decay.ts';
 import type { Optimiser } from './optimiser.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { Recipe } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
-import { StepsByLength } from './steps-by-length.ts';
+import { StepsByLength, sessionOptions } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
 import { type Batch, type DataSource, TrainingData } from './training-data.ts';
 
@@ -49,8 +49,9 @@ export async function openData<Item extends ImageRecord>(
   options: TrainOptions,
 ): Promise<RecipeData<Item>> {
   const { model, data, run } = recipe;
-  if (run.patience !== undefined && !data.eval) {
-    throw new UsageError('run.patience: expected held-out data to watch, but there is no data.eval');
+  for (const key of ['patience', 'eval_metric'] as const) {
+    const needsData = key === 'patience' ? run.patience !== undefined : run.eval_metric !== 'loss';
+    if (needsData && !data.eval) throw new UsageError(`run.${key}: expected held-out data, but there is no data.eval`);
   }
   const training = await TrainingData.open(recipe, source, options);
   if (!data.eval) return { training, heldOut: undefined };
@@ -85,7 +86,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
       ...(kind.frozen ? { frozen: kind.frozen } : {}),
     },
   );
-  const held = heldOut && measureHeldOut(heldOut, kind, { batch, optimiser: steps.optimiser });
+  const held = heldOut && measureHeldOut(heldOut, kind, { run, optimiser: steps.optimiser });
   return {
     stepsPerEpoch: training.stepsPerEpoch / run.accum_grad_iters,
     optimiser: steps.optimiser,
@@ -114,17 +115,17 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
   };
 }
 
-/** The losses of a kind of training on held-out data, with the parameters as they are. */
+/** The losses of a kind of training on held-out data, with the parameters as a model has them. */
 export function measureHeldOut<Item extends ImageRecord, O extends string>(
   data: TrainingData<Item>,
   kind: Pick<StepKind<Item, O>, 'graph' | 'feeds' | 'frozen'>,
-  { batch, optimiser }: { batch: number; optimiser: Optimiser },
+  { run, optimiser }: { run: Recipe['run']; optimiser: Optimiser },
 ): Required<Pick<Task, 'evaluate' | 'close'>> {
   const outputs = (tokens: number) => {
     const p = new Params();
-    return kind.graph(p, { tokens, dropout: undefined, imageEmbeds: data.images.embeds(p, batch) });
+    return kind.graph(p, { tokens, dropout: undefined, imageEmbeds: data.images.embeds(p, run.batch_size_train) });
   };
-  const byLength = new LossesByLength<O>(outputs, optimiser, kind.frozen);
+  const byLength = new LossesByLength<O>(outputs, optimiser, { frozen: kind.frozen, session: sessionOptions(run) });
   return {
     async evaluate() {
       const sums: Record<string, number> = {};
@@ -161,29 +162,31 @@ export const summary = (parts: readonly Batch<ImageRecord>[]) => ({
   batch: parts.map(({ name }) => name).join(', '),
 });
 
-/** A graph's scalars without gradients, on the parameters as they are: one session for every text length in use. */
+/** A graph's scalars without gradients, on the parameters as a model has them: one session for every text length in use. */
 class LossesByLength<O extends string> {
   readonly #outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>;
   readonly #optimiser: Optimiser;
-  readonly #frozen: Weights;
+  readonly #frozen: Weights | undefined;
+  readonly #options: SessionOptions;
   readonly #sessions = new Map<number, Session<O | 'loss'>>();
 
   constructor(
     outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>,
     optimiser: Optimiser,
-    frozen: Weights = () => undefined,
+    { frozen, session }: { frozen: Weights | undefined; session: SessionOptions },
   ) {
     this.#outputs = outputs;
     this.#optimiser = optimiser;
     this.#frozen = frozen;
+    this.#options = session;
   }
 
   async run(tokens: number, feeds: Feeds): Promise<Record<string, number>> {
-    const { parameters } = this.#optimiser;
-    const bind: Weights = (name) => (name in parameters ? 'input' : this.#frozen(name));
-    const session = this.#sessions.get(tokens) ?? (await compile(this.#outputs(tokens), bind, { spinning: false }));
+    const { averages } = this.#optimiser;
+    const bind: Weights = (name) => (name in averages ? 'input' : this.#frozen?.(name));
+    const session = this.#sessions.get(tokens) ?? (await compile(this.#outputs(tokens), bind, this.#options));
     this.#sessions.set(tokens, session);
-    const results: Record<string, Value> = await session.run({ ...parameters, ...feeds });
+    const results: Record<string, Value> = await session.run({ ...averages, ...feeds });
     return Object.fromEntries(Object.entries(results).map(([name, v]) => [name, toFloat32(v)[0]!]));
   }
 

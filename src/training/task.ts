@@ -10,7 +10,11 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Leave out pictures that cannot be used, and report them, instead of stopping. */
   readonly skipBad?: boolean;
+  /** Measures a model folder by the recipe's `run.eval_metric`: the higher, the better. */
+  readonly measure?: ((model: string) => Promise<number>) | undefined;
   readonly onProgress?: (p: Progress) => void;
+  /** How many pictures a frozen encoder has read, of those that no run has read before. */
+  readonly onEncoded?: (done: number, total: number) => void;
   readonly onMessage?: (text: string) => void;
 }
 

@@ -1,9 +1,10 @@
+import { UsageError } from '../core/index.ts';
 import { schedules } from '../optim/index.ts';
 import { HeldOut } from './held-out.ts';
 import { type TrainLoop, trainLoop } from './loop.ts';
 import type { Recipe } from './recipe.ts';
 import { RunFolder } from './run-folder.ts';
-import type { TrainOptions } from './task.ts';
+import type { Task, TrainOptions } from './task.ts';
 import { openTask } from './tasks/index.ts';
 
 /**
@@ -13,6 +14,9 @@ import { openTask } from './tasks/index.ts';
  */
 export async function train(recipe: Recipe, options: TrainOptions = {}): Promise<boolean> {
   const { run } = recipe;
+  if (run.eval_metric !== 'loss' && !options.measure) {
+    throw new UsageError(`run.eval_metric: expected loss, because nothing was given that measures ${run.eval_metric}`);
+  }
   const folder = new RunFolder(run.output_dir, { keep: run.keep_checkpoints });
   await folder.begin(recipe, { resume: options.resume ?? false });
   const task = await openTask(recipe, options);
@@ -32,13 +36,7 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
     logEvery: run.log_every,
     saveEvery: run.save_every,
     gradients: (step) => task.gradients(step),
-    heldOut:
-      task.evaluate &&
-      new HeldOut(folder, task.optimiser, {
-        every: run.eval_every,
-        patience: run.patience,
-        evaluate: task.evaluate,
-      }),
+    heldOut: heldOutOf(task, { run, folder, measure: options.measure }),
     signal: options.signal,
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
   };
@@ -49,4 +47,23 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
   } finally {
     await task.close();
   }
+}
+
+/** What a task measures along its run, where it has held-out data: its losses, and perhaps a metric of its model. */
+function heldOutOf(
+  { evaluate, write, optimiser }: Task,
+  { run, folder, measure }: { run: Recipe['run']; folder: RunFolder; measure: TrainOptions['measure'] },
+): HeldOut | undefined {
+  if (!evaluate) return undefined;
+  const { eval_every: every, eval_metric: metric, patience } = run;
+  return new HeldOut(folder, optimiser, {
+    every,
+    patience,
+    metric,
+    async evaluate() {
+      const losses = await evaluate();
+      if (metric === 'loss' || !measure) return losses;
+      return { ...losses, [metric]: await folder.measured(write, measure) };
+    },
+  });
 }

@@ -14,6 +14,7 @@ import {
   type StepSettings,
   trainedImages,
 } from './step-images.ts';
+import { sessionOptions } from './steps-by-length.ts';
 import type { TrainOptions } from './task.ts';
 
 /** Where the records of a recipe come from, and what reads their pictures. */
@@ -77,15 +78,15 @@ export class TrainingData<Item extends ImageRecord> {
     source: DataSource<Item>,
     options: TrainOptions,
   ): Promise<TrainingData<Item>> {
-    const { model, data } = settings;
-    checkEncoderKeys(model, settings.run);
+    const { model, data, run } = settings;
+    checkEncoderKeys(model, run);
     const skipBad = options.skipBad ?? false;
     const report = (error: DataError) => options.onMessage?.(`left out: ${error.message}`);
     const onBad = skipBad ? report : undefined;
     const sets = await Promise.all(data.train.map((d) => source.dataset(d, { skipBad, onSkip: report })));
     const records = concatenate(sets);
     if (model.freeze_vit && !data.augment) {
-      const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, onBad, options });
+      const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, run, onBad, options });
       return new TrainingData(cached.sets, settings, { images: cached.images, records, onBad });
     }
     const images = await (model.freeze_vit ? encodedImages : trainedImages)(source.images, settings);
@@ -140,13 +141,25 @@ export class TrainingData<Item extends ImageRecord> {
 async function cacheSets<Item extends ImageRecord>(
   sets: readonly Dataset<Item>[],
   images: ReadEncoder,
-  { folder, onBad, options }: { folder: string; onBad: ((e: DataError) => void) | undefined; options: TrainOptions },
+  {
+    folder,
+    run,
+    onBad,
+    options,
+  }: {
+    folder: string;
+    run: StepSettings['run'];
+    onBad: ((e: DataError) => void) | undefined;
+    options: TrainOptions;
+  },
 ): Promise<{ sets: Records<Item>[]; images: StepImages }> {
   const cache = await openFeatureCache(folder, images);
   const keys = await encodeDataset(concatenate(sets), cache, {
     images,
-    onProgress: (done, total) => options.onMessage?.(`encoding images: ${done} of ${total}`),
+    session: sessionOptions(run),
+    onProgress: options.onEncoded,
     onSkip: onBad,
+    onWait: options.onMessage,
     signal: options.signal,
   });
   let start = 0;

@@ -99,6 +99,7 @@ const samples = {
     },
   },
   neg: unary(ops.neg, (x) => -x),
+  abs: unary(ops.abs, Math.abs),
   exp: unary(ops.exp, Math.exp),
   log: unary(ops.log, Math.log, [0.2, 3]),
   sqrt: unary(ops.sqrt, Math.sqrt, [0.2, 3]),
@@ -362,6 +363,17 @@ const samples = {
           a.build(t.shape, ([n, k]) =>
             Math.min(255, Math.max(0, Math.round(a.get(t, [n!, k!]) / a.get(s, [n!])) + 128)),
           ),
+      };
+    },
+  },
+  dequantizeLinear: {
+    precision: float32,
+    draw: (d) => {
+      const q = d.indices([d.int(1, 4), d.int(1, 4)], 256);
+      return {
+        operands: [q, d.indices([q.shape[0]!], 4)],
+        op: (t, s) => ops.dequantizeLinear(ops.cast(t, { to: 'uint8' }), ops.cast(s, { to: 'float32' })),
+        reference: (t, s) => a.build(t.shape, ([n, k]) => (a.get(t, [n!, k!]) - 128) * a.get(s, [n!])),
       };
     },
   },

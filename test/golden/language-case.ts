@@ -1,4 +1,5 @@
 /** Language models of the golden checkpoints, and the recorded visual prompts that stand for the vision half. */
+import { readdir } from 'node:fs/promises';
 import { int64s, toFloat32, toNumbers, type Value, value } from '../../src/core/index.ts';
 import { Checkpoint } from '../../src/hub/index.ts';
 import { type LanguageModel, languageModel } from '../../src/models/language-models.ts';
@@ -21,9 +22,9 @@ export interface GoldenLanguageModel {
   readonly names: readonly string[];
 }
 
-/** Checkpoints that recorded runs exist for. */
-export const checkpoints = ['blip2-opt', 'instructblip-vicuna', 'blip2-t5'].filter((name) =>
-  hasFixture(`checkpoints/${name}/config.json`),
+/** Checkpoints that recorded runs exist for: those that write. */
+export const checkpoints: readonly string[] = (await readdir(goldenPath('outputs'))).filter((name) =>
+  hasFixture(`outputs/${name}/generation.json`),
 );
 
 /** A checkpoint's language model; `overrides` are tensors `override.<name>` that replace the checkpoint's. */

@@ -10,7 +10,8 @@ import { Params } from '../../src/nn/index.ts';
 import { queriesGraph } from '../../src/pipelines/graphs.ts';
 import { Blip2, type CaptionOptions } from '../../src/pipelines/index.ts';
 import { compile, weightsFrom } from '../../src/runtime/index.ts';
-import { goldenPath, hasFixture, readFixture, readJson, relativeError, take, tolerances } from './fixtures.ts';
+import { goldenPath, readFixture, readJson, relativeError, take, tolerances } from './fixtures.ts';
+import { checkpoints } from './language-case.ts';
 import { lavisStageOne, type StageOneNames } from './stage-one-names.ts';
 
 interface Case {
@@ -27,18 +28,14 @@ interface Cases {
 interface Run {
   readonly decoded: readonly string[];
   readonly stable: boolean;
-  readonly generate_kwargs: Readonly<Record<string, number>>;
+  readonly generate_kwargs: Readonly<Record<string, number | boolean>>;
 }
 
 /** The rows of `logits` [1, T, V] that ours, which may be fewer, stand for. */
 const firstRows = (logits: Value, like: Value): Value =>
   floats(like.shape, toFloat32(logits).subarray(0, like.data.length));
 
-const names = ['blip2-opt', 'blip2-t5', 'instructblip-vicuna'].filter((name) =>
-  hasFixture(`checkpoints/${name}/config.json`),
-);
-
-describe.each(names)('%s', async (name) => {
+describe.each(checkpoints)('%s', async (name) => {
   const { cases, prompts: known } = await readJson<Cases>(`outputs/${name}/cases.json`);
   const generation = await readJson<Record<string, { runs: Record<string, Run> }>>(`outputs/${name}/generation.json`);
   const model = await Blip2.fromPretrained(goldenPath(`checkpoints/${name}`));
@@ -101,6 +98,8 @@ function optionsOf({ generate_kwargs: kwargs }: Run): CaptionOptions | undefined
     max_new_tokens: 'maxNewTokens',
     min_new_tokens: 'minNewTokens',
     num_beams: 'numBeams',
+    num_return_sequences: 'numReturnSequences',
+    early_stopping: 'earlyStopping',
     length_penalty: 'lengthPenalty',
     repetition_penalty: 'repetitionPenalty',
     no_repeat_ngram_size: 'noRepeatNgramSize',

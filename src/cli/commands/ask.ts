@@ -6,6 +6,7 @@ import {
   type WritingFlags,
   withJson,
   withModel,
+  withSequences,
   withWriting,
   writingOptions,
 } from '../options.ts';
@@ -16,9 +17,10 @@ interface Options extends ModelOptions, WritingFlags {
   readonly json?: boolean;
   readonly candidates?: string;
   readonly raw?: boolean;
+  readonly numReturnSequences: number;
 }
 
-export const ask = withJson(withWriting(withModel(new Command('ask'))))
+export const ask = withJson(withSequences(withWriting(withModel(new Command('ask')))))
   .description('ask a model of stage 2 a question about an image')
   .argument('<image>', 'a file, or - for standard input')
   .argument('<question>')
@@ -27,10 +29,13 @@ export const ask = withJson(withWriting(withModel(new Command('ask'))))
   .action(async (image: string, question: string, options: Options) => {
     const candidates = options.candidates === undefined ? undefined : await readLines(options.candidates);
     const model = await loadModel(options);
-    const { text, score } = await model.answer(await imageInput(image), question, {
+    const answers = await model.answers(await imageInput(image), question, {
       ...writingOptions(options),
       candidates,
       raw: options.raw,
+      numReturnSequences: options.numReturnSequences,
     });
-    printRecord({ image, question, answer: text, score }, options.json, ({ answer }) => answer);
+    for (const { text, score } of answers) {
+      printRecord({ image, question, answer: text, score }, options.json, ({ answer }) => answer);
+    }
   });

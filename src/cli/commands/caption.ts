@@ -1,81 +1,69 @@
 import { Command } from 'commander';
-import { DataError, joinRows, type Value } from '../../core/index.ts';
-import type { Blip2, CaptionOptions } from '../../pipelines/index.ts';
-import { expandImages, imageInput } from '../images.ts';
-import { interruption } from '../interrupt.ts';
+import { type DataError, UsageError } from '../../core/index.ts';
+import { captions } from '../captions.ts';
+import { decodeImages, expandImages } from '../images.ts';
 import {
   loadModel,
   type ModelOptions,
+  positiveNumber,
   type WritingFlags,
   withJson,
   withModel,
+  withSequences,
   withWriting,
   writingOptions,
 } from '../options.ts';
-import { note, printRecord, withProgress } from '../output.ts';
+import { note, printRecord, withImageProgress } from '../output.ts';
 import { type CaptionRecord, captionRecord, RecordFile } from '../record-file.ts';
 
 interface Options extends ModelOptions, WritingFlags {
   readonly json?: boolean;
   readonly prompt?: string;
+  readonly batchSize: number;
   readonly out?: string;
   readonly skipBad?: boolean;
+  readonly numReturnSequences: number;
 }
 
-/** Images that are captioned together. */
-const batchSize = 8;
-
-export const caption = withJson(withWriting(withModel(new Command('caption'))))
+export const caption = withJson(withSequences(withWriting(withModel(new Command('caption')))))
   .description('write a caption for each image')
   .argument('<path...>', 'files, folders, patterns, or - for standard input')
   .option('--prompt <text>', 'the words that captions begin with')
+  .option('-b, --batch-size <n>', 'images that are captioned together', positiveNumber, 8)
   .option('-o, --out <file>', 'write JSON lines there; an interrupted run goes on where it stopped')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (paths: string[], options: Options) => {
+    const { out, json, prompt, batchSize, numReturnSequences } = options;
+    if (out !== undefined && numReturnSequences > 1) {
+      throw new UsageError(
+        'caption: --out keeps one caption of each image; leave out --num-return-sequences, or --out',
+      );
+    }
     const images = await expandImages(paths);
-    const file = options.out === undefined ? undefined : await RecordFile.open(options.out, captionRecord);
+    const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord);
     const left = images.filter((image) => !file?.has(image));
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>
-      printRecord(record, options.json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
-    let bad = 0;
-    await withProgress(left.length, async (advance) => {
-      const onBad = (error: DataError) => {
-        if (!options.skipBad) throw error;
+      printRecord(record, json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
+    const writing = { ...writingOptions(options), prompt, batchSize, numReturnSequences };
+    let [written, bad] = [0, 0];
+    await withImageProgress(left.length, async (advance) => {
+      const leaveOut = (error: DataError) => {
         note(error.message);
         bad += 1;
         advance();
       };
-      const writing = { ...writingOptions(options), prompt: options.prompt };
-      for await (const record of captions(model, left, { ...writing, onBad })) {
+      const onBad = options.skipBad ? leaveOut : undefined;
+      // The next batch is decoded while one is captioned.
+      const decoded = decodeImages(left, { processor: model.files.processor, ahead: 2 * batchSize });
+      for await (const record of captions(model, decoded, { ...writing, onBad })) {
         if (file) await file.add(record);
         else print(record);
-        advance();
+        written += 1;
+        if (written % numReturnSequences === 0) advance();
       }
     });
-    await file?.finish();
+    const total = await file?.finish();
+    if (total !== undefined) note(`${total} captions in ${out}`);
     if (bad > 0) note(`${bad} of ${images.length} images were left out`);
   });
-
-/** Captions in the order of the images. A bad image goes to `onBad`, and is left out unless that throws. */
-async function* captions(
-  model: Blip2,
-  images: readonly string[],
-  { onBad, ...options }: CaptionOptions & { onBad: (error: DataError) => void },
-): AsyncGenerator<CaptionRecord> {
-  for (let start = 0; start < images.length; start += batchSize) {
-    interruption.throwIfAborted();
-    const batch: { image: string; pixels: Value<'float32'> }[] = [];
-    for (const image of images.slice(start, start + batchSize)) {
-      try {
-        batch.push({ image, pixels: await model.preprocess([await imageInput(image)]) });
-      } catch (error) {
-        if (!(error instanceof DataError)) throw error;
-        onBad(error);
-      }
-    }
-    if (batch.length === 0) continue;
-    const written = await model.caption(joinRows(batch.map(({ pixels }) => pixels)), options);
-    yield* batch.map(({ image }, i) => ({ image, caption: written[i]!.text, score: written[i]!.score }));
-  }
-}

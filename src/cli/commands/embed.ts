@@ -5,7 +5,7 @@ import type { Blip2, Embeddings } from '../../pipelines/index.ts';
 import { expandImages, imageInput } from '../images.ts';
 import { interruption } from '../interrupt.ts';
 import { loadModel, type ModelOptions, withJson, withModel } from '../options.ts';
-import { printRecord, withProgress } from '../output.ts';
+import { printRecord, withImageProgress } from '../output.ts';
 
 interface Options extends ModelOptions {
   readonly json?: boolean;
@@ -34,7 +34,7 @@ export const embed = withJson(withModel(new Command('embed')))
 
 /** One image after the other, so that memory does not grow with their number. */
 async function embedAll(model: Blip2, images: readonly string[]): Promise<Record<string, Value>> {
-  return withProgress(images.length, async (advance) => {
+  return withImageProgress(images.length, async (advance) => {
     const rows: Embeddings[] = [];
     for (const image of images) {
       rows.push(await model.embed({ images: [await imageInput(image)], signal: interruption }));

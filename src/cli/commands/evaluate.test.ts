@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -57,6 +57,38 @@ it('prints a line for every group of figures', async () => {
   const table = await printed(recipe, 'run.limit=2');
   expect(table).toMatch(/^style +images 2 {2}texts 2$/m);
   expect(table).toMatch(/^style itc +txt_r1 \d+(\.\d)? /m);
+});
+
+it('names a picture that cannot be used, or leaves it out and says so, where it is', async () => {
+  const errors: string[] = [];
+  const spy = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    errors.push(String(text));
+    return true;
+  });
+  const dataset = join(folder, 'with-bad');
+  await mkdir(dataset);
+  const row = (image: string, caption: string) => `${JSON.stringify({ image, caption })}\n`;
+  await writeFile(join(dataset, 'bad.png'), 'no picture');
+  await writeFile(
+    join(dataset, 'data.jsonl'),
+    row('../images/style-0.png', 'a red cat') + row('bad.png', 'a dog') + row('none.png', 'a cow') + row('bad.png', ''),
+  );
+  const bad = [
+    ...[recipe, 'benchmark=retrieval', `data={test: {type: jsonl, path: ${dataset}/data.jsonl}}`],
+    ...[`data.feature_cache=${folder}/features`, 'run={k_test: 0}'],
+  ];
+  try {
+    await expect(printed(...bad)).rejects.toThrow(/data\.jsonl:3: field image: .*none\.png/);
+    expect(JSON.parse(await printed(...bad, '--skip-bad', '--json'))).toMatchObject({ images: 1, texts: 1 });
+  } finally {
+    spy.mockRestore();
+  }
+  expect(errors.filter((line) => line.startsWith('left out: '))).toEqual([
+    expect.stringMatching(/data\.jsonl:3: field image: .*none\.png\n$/),
+    expect.stringMatching(/data\.jsonl:4: field caption: .*empty one\n$/),
+    expect.stringMatching(/record bad\.png: .*with-bad\/bad\.png: expected an image.*\n$/),
+  ]);
+  expect(errors).toContainEqual(expect.stringMatching(/^retrieval: .* \d+\/\d+ {2}[\d.]+\/s {2}\d+ s left\n$/));
 });
 
 it.each([

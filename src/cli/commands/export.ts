@@ -4,6 +4,7 @@ import { convertGgufToCheckpoint } from '../../hub/index.ts';
 import { exportModel, exportOnnx, findModel, writeQuantised } from '../../pipelines/index.ts';
 import { interruption } from '../interrupt.ts';
 import { note } from '../output.ts';
+import { withPartProgress } from '../part-progress.ts';
 
 interface Options {
   readonly compact?: boolean;
@@ -34,8 +35,11 @@ export const exportCommand = new Command('export')
     else {
       const from = await findModel(model, { signal: interruption });
       if (onnx) await exportOnnx(from, folder);
-      else if (precision) await writeQuantised(from, folder, precision);
-      else for (const remark of await exportModel(from, folder, { compact })) note(remark);
+      else if (precision) {
+        await withPartProgress((onProgress) =>
+          writeQuantised(from, folder, precision, { onProgress, signal: interruption }),
+        );
+      } else for (const remark of await exportModel(from, folder, { compact })) note(remark);
     }
     note(`exported to ${folder}`);
   });

@@ -5,6 +5,7 @@ import { downloadProgress } from '../download-progress.ts';
 import { interruption } from '../interrupt.ts';
 import { withJson, withPrecision } from '../options.ts';
 import { note, printRecord } from '../output.ts';
+import { withPartProgress } from '../part-progress.ts';
 
 interface Options {
   readonly json?: boolean;
@@ -17,6 +18,8 @@ export const pull = withJson(withPrecision(new Command('pull')))
   .action(async (model: string, { json, precision }: Options) => {
     const fetched = await resolveModel(model, { signal: interruption, onProgress: downloadProgress() });
     if (precision) note(`${model}: making it ready at the precision ${precision}`);
-    const folder = await folderAt(fetched, { precision });
+    const folder = await withPartProgress((onProgress) =>
+      folderAt(fetched, { precision, onProgress, signal: interruption }),
+    );
     printRecord({ model, folder }, json, () => folder);
   });

@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { type Progress, readRecipe, train as trainRecipe } from '../../training/index.ts';
+import { heldOutMetric } from '../held-out-metric.ts';
 import { interruption } from '../interrupt.ts';
 import { note } from '../output.ts';
+import { inWords, StatusLine } from '../status-line.ts';
 
 interface Options {
   readonly resume?: boolean;
@@ -17,12 +19,14 @@ export const train = new Command('train')
   .action(async (file: string, changes: string[], options: Options) => {
     const recipe = await readRecipe(file, changes);
     const status = new StatusLine();
+    const reading = { skipBad: options.skipBad ?? false, onMessage: (text: string) => status.note(text) };
     const finished = await trainRecipe(recipe, {
+      ...reading,
       resume: options.resume ?? false,
-      skipBad: options.skipBad ?? false,
+      measure: heldOutMetric(recipe, reading),
       signal: interruption,
       onProgress: (p) => status.show(progressLine(p)),
-      onMessage: (text) => status.show(text),
+      onEncoded: (done, total) => status.show(`encoding images: ${done} of ${total}`),
     }).finally(() => status.end());
     const { output_dir: folder } = recipe.run;
     if (finished) note(`trained: the model is in ${folder}/model`);
@@ -35,26 +39,10 @@ export const train = new Command('train')
 /** `step 120/2600  loss 8.63  itc 3.49 …  55 images/s  40 min left`. */
 function progressLine({ step, maxSteps, scalars, imagesPerSecond, eta }: Progress): string {
   const losses = Object.entries(scalars).map(([name, x]) => `${name} ${Number(x.toPrecision(3))}`);
-  const left = eta < 90 ? `${Math.round(eta)} s` : `${Math.round(eta / 60)} min`;
-  return [`step ${step + 1}/${maxSteps}`, ...losses, `${imagesPerSecond.toFixed(0)} images/s`, `${left} left`].join(
-    '  ',
-  );
-}
-
-/** One line that is written over on a terminal; lines one after another elsewhere, not more than one in five seconds. */
-class StatusLine {
-  #last = 0;
-
-  show(text: string): void {
-    if (process.stderr.isTTY) {
-      process.stderr.write(`\r\u001b[K${text.slice(0, (process.stderr.columns ?? 120) - 1)}`);
-    } else if (Date.now() - this.#last > 5000) {
-      this.#last = Date.now();
-      process.stderr.write(`${text}\n`);
-    }
-  }
-
-  end(): void {
-    if (process.stderr.isTTY) process.stderr.write('\n');
-  }
+  return [
+    `step ${step + 1}/${maxSteps}`,
+    ...losses,
+    `${imagesPerSecond.toFixed(0)} images/s`,
+    `${inWords(eta)} left`,
+  ].join('  ');
 }

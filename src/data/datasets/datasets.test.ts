@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError, UsageError } from '../../core/index.ts';
+import { readCutouts } from '../cutout.ts';
 import { expandBraces } from './expand-braces.ts';
 import { concatenate, type Dataset, openDataset } from './index.ts';
 
@@ -163,6 +164,7 @@ describe('webdataset', () => {
     ['no image', { '1.txt': 'a cat' }, /x\.tar: 1: expected an image/],
     ['an empty image', { '1.png': '', '1.txt': 'a cat' }, /x\.tar: 1: .*1\.png is empty/],
     ['no caption', { '1.png': 'image' }, /x\.tar: 1: expected at least one caption/],
+    ['an empty caption', { '1.png': 'image', '1.txt': ' \n' }, /x\.tar: 1: expected a caption, found an empty one/],
     [
       'json without a caption',
       { '1.png': 'image', '1.json': '{"url": "u"}' },
@@ -173,6 +175,27 @@ describe('webdataset', () => {
     const path = await tarFile('x.tar', { ...members, '0.png': 'image', '0.txt': 'fine' });
     await expect(openDataset({ type: 'webdataset', path })).rejects.toThrow(message);
     expect(await openDataset({ type: 'webdataset', path }, { skipBad: true })).toMatchObject({ length: 1, skipped: 1 });
+  });
+
+  it('names a shard that is corrupt in its middle, in the middle of others, or leaves out what comes after', async () => {
+    const members = (i: number) => ({
+      ...{ [`${i}a.png`]: png, [`${i}a.txt`]: 'a cat' },
+      ...{ [`${i}b.png`]: png, [`${i}b.txt`]: 'a dog' },
+      ...{ [`${i}c.png`]: png, [`${i}c.txt`]: 'a cow' },
+    });
+    for (const i of [0, 1, 2]) await tarFile(`x-${i}.tar`, members(i));
+    const bytes = await readFile(join(dir, 'x-1.tar'));
+    const header = bytes.indexOf('1b.txt');
+    await writeFile(join(dir, 'x-1.tar'), bytes.fill(0xff, header, header + 200));
+    const config = { type: 'webdataset', path: join(dir, 'x-{0..2}.tar') };
+    const message = /x-1\.tar: expected a whole tar file, but after 1b\.png: /;
+    await expect(openDataset(config)).rejects.toThrow(message);
+    await expect(openDataset(config)).rejects.toThrow(DataError);
+    const skipped: string[] = [];
+    const dataset = await openDataset(config, { skipBad: true, onSkip: (error) => skipped.push(error.message) });
+    expect(all(dataset).map(({ id }) => id)).toEqual(['0a', '0b', '0c', '1a', '2a', '2b', '2c']);
+    expect(skipped).toEqual([expect.stringMatching(message)]);
+    expect(skipped[0]).not.toContain('\n');
   });
 
   it('names a missing shard, and an id that two shards share', async () => {
@@ -224,6 +247,17 @@ describe.skipIf(!existsSync(join(shared, 'data.jsonl')))('the shared set', () =>
     const fluent = await ids({ sources: ['emoji-fluent-emoji-flat'] });
     expect(fluent.length).toBeGreaterThan(0);
     expect(splits.train).toEqual(expect.arrayContaining(fluent));
+  });
+
+  it('puts alike pictures beside each other, each once', async () => {
+    const rows = await readCutouts(shared, { split: 'train' });
+    const kinds = new Map(rows.map(({ id, group, subgroup }) => [String(id), `${group}/${subgroup}`]));
+    const alike = await openDataset({ type: 'cutouts', path: shared, alike: 16 });
+    expect(alike.together).toBe(16);
+    const ids = all(alike).map(({ id }) => id);
+    expect(new Set(ids)).toEqual(new Set(kinds.keys()));
+    const changes = ids.filter((id, i) => kinds.get(id) !== kinds.get(ids[i - 1] ?? '')).length;
+    expect(changes).toBe(new Set(kinds.values()).size);
   });
 
   it('gives scenes by number and seed, of the training split alone', async () => {

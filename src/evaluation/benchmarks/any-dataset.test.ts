@@ -154,7 +154,7 @@ describe('vqa', () => {
     const { metrics } = await evaluate('vqa', { test: scenes, run: { rule: 'exact', max_len: 2, limit: 12 } });
     expect(metrics.questions).toBe(12);
     expect(Object.keys(metrics.accuracy!)).toEqual(expect.arrayContaining(['overall', 'is there', 'what']));
-    await expect(evaluate('vqa', { test: scenes, run: { limit: 2, max_len: 1 } })).rejects.toThrow(
+    await expect(evaluate('vqa', { test: scenes, run: { rule: 'official', limit: 2, max_len: 1 } })).rejects.toThrow(
       /run\.rule: official wants several people's answers, .* use exact/,
     );
   });

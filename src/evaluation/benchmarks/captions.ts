@@ -33,8 +33,8 @@ export const captions = defineBenchmark(
     }),
   }),
   async (subject, { model, data, run }) => {
-    const records = evenly(groupByImage(await openDataset(data.test)), run.limit);
-    const pictures = await subject.pictures(records, 'captions');
+    const listed = evenly(groupByImage(await openDataset(data.test, subject.reading)), run.limit);
+    const { records, pictures } = await subject.pictures(listed, 'captions');
     const { prompt } = run;
     const written = await subject.captions(pictures, 'captions', { ...writingOptions(run), prompt });
     if (!written) throw new UsageError(`${model}: expected a model that writes captions; this one does not`);

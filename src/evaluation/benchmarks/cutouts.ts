@@ -36,7 +36,7 @@ export const cutouts = defineBenchmark(
     }),
   }),
   async (subject, { data, run }) => {
-    const rows = await readCutouts(data.path);
+    const rows = await readCutouts(data.path, { onBad: subject.onBad });
     const neighbour = await NearestNeighbour.among(subject, data.train);
     const reports: [string, Report][] = [];
     for (const name of run.subsets) {
@@ -72,10 +72,10 @@ interface SubsetOptions {
 
 async function evaluateSubset(
   subject: Subject,
-  records: readonly ImageTextRecord[],
+  listed: readonly ImageTextRecord[],
   { name, neighbour, k }: SubsetOptions,
 ): Promise<Report> {
-  const pictures = await subject.pictures(records, name);
+  const { records, pictures } = await subject.pictures(listed, name);
   const references = records.map(({ captions }) => captions);
   const texts = [...new Set(references.flat())];
   const captions = await subject.captions(pictures, name);

@@ -19,9 +19,9 @@ export class NearestNeighbour {
   /** Of the training pictures in these datasets; undefined where there are none. */
   static async among(subject: Subject, datasets: readonly DatasetConfig[]): Promise<NearestNeighbour | undefined> {
     if (datasets.length === 0) return undefined;
-    const all = concatenate(await Promise.all(datasets.map((dataset) => openDataset(dataset))));
-    const records = Array.from({ length: all.length }, (_, i) => all.record(i));
-    const pictures = await subject.pictures(records, 'training pictures');
+    const all = concatenate(await Promise.all(datasets.map((dataset) => openDataset(dataset, subject.reading))));
+    const listed = Array.from({ length: all.length }, (_, i) => all.record(i));
+    const { records, pictures } = await subject.pictures(listed, 'training pictures');
     return new NearestNeighbour(subject, records, subject.classTokens(pictures));
   }
 

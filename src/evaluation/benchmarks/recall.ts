@@ -40,8 +40,8 @@ export async function evaluateRetrieval(
   if (k === 0) return { recalls: { itc: recallByCosine(scores) }, found };
   const candidates = bestByCosine(itc, k);
   const { pairs } = candidates;
-  const itm = await subject.matchPairs(pictures, texts, { pairs, part });
-  const sum = pairs.map(({ image, text }, i) => itm[i]! + itc.data[image * texts.length + text]!);
+  const itm = (await subject.matchPairs(pictures, texts, { pairs, part })).map(({ logit }) => logit);
+  const sum = pairs.map(({ image, text }, i) => itm[i]! + itc.data[image * texts.length + text]!); // as LAVIS ranks
   const recalls = {
     itc: recallByCosine(scores),
     itm: recallOfRanked(scores, candidates, itm),

@@ -18,8 +18,8 @@ export const retrieval = defineBenchmark(
   }),
   async (subject, { model, data, run }) => {
     if (!subject.matches) throw new UsageError(`${model}: expected a model that compares images with texts`);
-    const records = evenly(groupByImage(await openDataset(data.test)), run.limit);
-    const pictures = await subject.pictures(records, 'retrieval');
+    const listed = evenly(groupByImage(await openDataset(data.test, subject.reading)), run.limit);
+    const { records, pictures } = await subject.pictures(listed, 'retrieval');
     const references = records.map(({ captions }) => captions);
     const texts = [...new Set(references.flat())];
     const options = { references, texts, k: run.k_test, part: 'retrieval' };

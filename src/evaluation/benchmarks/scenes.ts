@@ -19,10 +19,11 @@ import type { Pictures, Subject } from './subject.ts';
 export const scenes = defineBenchmark(
   recipeOf('scenes', { data: cutoutData, run: commonRun }),
   async (subject, { data, run }) => {
-    const scored = evenly(scoredScenes(await readCutouts(data.path)), run.limit);
+    const all = scoredScenes(await readCutouts(data.path, { onBad: subject.onBad }));
     const neighbour = await NearestNeighbour.among(subject, data.train);
-    const records = scored.map(recordOf(data.path));
-    const pictures = await subject.pictures(records, 'scenes');
+    const listed = evenly(all, run.limit).map(recordOf(data.path));
+    const { records, pictures } = await subject.pictures(listed, 'scenes');
+    const scored = records.map(({ scene }) => scene);
     const captions = await subject.captions(pictures, 'scenes');
     const nearest = neighbour?.captions(pictures);
     return {
@@ -33,7 +34,7 @@ export const scenes = defineBenchmark(
         ...(subject.matches && { swapped: await compareSwapped(subject, scored, pictures) }),
       },
       predictions: predictionsOf(
-        scored.map((_, i) => `scored scene ${i}`),
+        records.map(({ id }) => id),
         { references: scored.map((scene) => scene.captions), captions, nearest },
       ),
       images: records.map(({ image }) => image),
@@ -43,9 +44,9 @@ export const scenes = defineBenchmark(
 
 const recordOf =
   (folder: string) =>
-  (scene: Scene, i: number): ImageTextRecord => {
+  (scene: Scene, i: number): ImageTextRecord & { readonly scene: Scene } => {
     const id = `scored scene ${i}`;
-    return { id, imageId: id, image: { kind: 'scene', folder, scene }, captions: scene.captions };
+    return { id, imageId: id, image: { kind: 'scene', folder, scene }, captions: scene.captions, scene };
   };
 
 /** CIDEr and the like, and what the words say of the scene: by whole noun phrases, and by head nouns alone. */
@@ -83,7 +84,7 @@ async function compareSwapped(subject: Subject, scored: readonly Scene[], pictur
   const pairs = texts.map((_, text) => ({ image: Math.floor(text / 2), text }));
   const cosines = (await subject.cosines(related, texts, 'swapped captions')).data;
   const itc = pairs.map(({ image, text }) => cosines[image * texts.length + text]!);
-  const itm = await subject.matchPairs(related, texts, { pairs, part: 'swapped captions' });
+  const itm = (await subject.matchPairs(related, texts, { pairs, part: 'swapped captions' })).map(({ logit }) => logit);
   const right = (scores: readonly number[]) => cases.map((_, i) => scores[2 * i]! > scores[2 * i + 1]!);
   const { difference, low, high } = pairedBootstrap(right(itm).map(Number), right(itc).map(Number), { seed: 1 });
   return {

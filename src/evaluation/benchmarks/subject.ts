@@ -1,12 +1,13 @@
 import { join } from 'node:path';
-import { floats, toFloat32, type Value } from '../../core/index.ts';
-import { cacheFeatures, FeatureCache, type ImageRecord } from '../../data/index.ts';
+import { DataError, floats, toFloat32, type Value } from '../../core/index.ts';
+import { cacheFeatures, FeatureCache, type ImageRecord, type OpenOptions } from '../../data/index.ts';
 import {
   type Blip2,
   bestQueryCosines,
   type CaptionOptions,
   firstTokens,
   type Pair,
+  type PairScore,
   type WritingOptions,
   type Written,
 } from '../../pipelines/index.ts';
@@ -23,6 +24,8 @@ export interface SubjectOptions {
   readonly featureCache: string;
   readonly batchSize: number;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly skipBad?: boolean | undefined;
+  readonly onMessage?: ((text: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,9 +54,27 @@ export class Subject {
     return this.#model.uses.includes('match');
   }
 
-  /** Encodes pictures that no run has encoded before. Throws DataError naming one that cannot be used. */
-  async pictures(records: readonly ImageRecord[], part: string): Promise<Pictures> {
-    const { onProgress, signal, batchSize } = this.#options;
+  /** Takes what cannot be used, where that is to be left out. */
+  get onBad(): ((error: DataError) => void) | undefined {
+    const { skipBad, onMessage } = this.#options;
+    return skipBad ? (error) => onMessage?.(`left out: ${error.message}`) : undefined;
+  }
+
+  /** How datasets are to be opened. */
+  get reading(): OpenOptions {
+    const { onBad } = this;
+    return onBad ? { skipBad: true, onSkip: onBad } : {};
+  }
+
+  /**
+   * Encodes pictures that no run has encoded before. Returns the records whose pictures can be used, and these. Throws
+   * DataError naming one that cannot, where it is not to be left out.
+   */
+  async pictures<Item extends ImageRecord>(
+    records: readonly Item[],
+    part: string,
+  ): Promise<{ records: Item[]; pictures: Pictures }> {
+    const { onProgress, onMessage, signal, batchSize } = this.#options;
     const list = { length: records.length, record: (i: number) => records[i]! };
     const keys = await cacheFeatures(list, this.#cache, {
       processor: this.#model.files.processor,
@@ -61,8 +82,12 @@ export class Subject {
       batchSize,
       signal,
       onProgress: (done, total) => onProgress?.({ part: `${part}: encoding images`, done, total }),
+      onSkip: this.onBad,
+      onWait: onMessage,
     });
-    return keys.map((key) => key!); // none is left out without `onSkip`
+    const usable = [...keys.keys()].filter((i) => keys[i] !== undefined);
+    if (usable.length === 0) throw new DataError(`${part}: expected pictures, and none can be used`);
+    return { records: usable.map((i) => records[i]!), pictures: usable.map((i) => keys[i]!) };
   }
 
   /** Whether it answers questions. */
@@ -142,12 +167,12 @@ export class Subject {
     return floats([pictures.length, texts.length], all);
   }
 
-  /** ITM: the probability of every pair. Pairs of one picture should follow each other, for it is then read once. */
+  /** ITM of every pair. Pairs of one picture should follow each other, for it is then read once. */
   matchPairs(
     pictures: Pictures,
     texts: readonly string[],
     { pairs, part }: { pairs: readonly Pair[]; part: string },
-  ): Promise<number[]> {
+  ): Promise<PairScore[]> {
     return this.#inBatches(pairs, `${part}: matching (ITM)`, (batch) => {
       const images = [...new Set(batch.map(({ image }) => image))];
       const features = this.#features(images.map((image) => pictures[image]!));

@@ -43,18 +43,18 @@ export const vqa = defineBenchmark(
       inference_method: z.enum(['generate', 'rank']).default('generate'),
       /** A JSON list of the answers to rank. */
       answer_list: z.string().optional(),
-      rule: z.enum(Object.keys(rules) as [Rule]).default('official'),
+      /** Absent: official for questions that several people answered, exact for those with one answer. */
+      rule: z.enum(Object.keys(rules) as [Rule]).optional(),
     }),
   }),
   async (subject, { model, data, run }) => {
     if (!subject.answersQuestions) throw new UsageError(`${model}: expected a model with a language model to ask`);
     const candidates = await candidatesOf(run);
-    const dataset = await openQuestions(data.test);
+    const dataset = await openQuestions(data.test, subject.reading);
     const all = Array.from({ length: dataset.length }, (_, i) => dataset.record(i));
-    const records = evenly(all, run.limit);
-    const pictures = await picturesOf(subject, records);
-    const asked = records.map(({ question }, i) => ({
-      picture: pictures[i]!,
+    const { records, pictureOf } = await picturesOf(subject, evenly(all, run.limit));
+    const asked = records.map(({ question, imageId }) => ({
+      picture: pictureOf.get(imageId)!,
       prompt: run.prompt.replace('{}', () => blipQuestion(question)),
     }));
     const answers = await subject.answers(asked, { ...writingOptions(run), candidates, part: 'vqa' });
@@ -85,16 +85,23 @@ async function candidatesOf(run: {
   throw new UsageError('run.answer_list: expected a JSON list of answers to rank, found none');
 }
 
-/** The pictures of questions, of which several may be about the same one. */
-async function picturesOf(subject: Subject, records: readonly QuestionRecord[]): Promise<string[]> {
-  const byImage = new Map(records.map(({ imageId, image }) => [imageId, { id: imageId, imageId, image }]));
-  const pictures = await subject.pictures([...byImage.values()], 'vqa');
-  const places = new Map([...byImage.keys()].map((imageId, i) => [imageId, pictures[i]!]));
-  return records.map(({ imageId }) => places.get(imageId)!);
+/** The pictures of questions, of which several may be about the same one, and the questions whose picture can be used. */
+async function picturesOf(
+  subject: Subject,
+  asked: readonly QuestionRecord[],
+): Promise<{ records: QuestionRecord[]; pictureOf: ReadonlyMap<string, string> }> {
+  const byImage = new Map(asked.map(({ imageId, image }) => [imageId, { id: imageId, imageId, image }]));
+  const { records: usable, pictures } = await subject.pictures([...byImage.values()], 'vqa');
+  const pictureOf = new Map(usable.map(({ imageId }, i) => [imageId, pictures[i]!]));
+  return { records: asked.filter(({ imageId }) => pictureOf.has(imageId)), pictureOf };
 }
 
 /** In percent; undefined where the right answer is not public. */
-function accuracyOf({ id, references }: QuestionRecord, answer: string, rule: Rule): number | undefined {
+function accuracyOf(
+  { id, references }: QuestionRecord,
+  answer: string,
+  rule: Rule = references.length === 1 ? 'exact' : 'official',
+): number | undefined {
   if (references.length === 0) return undefined;
   if (references.length === 1 && rule !== 'exact') {
     throw new UsageError(`run.rule: ${rule} wants several people's answers, and question ${id} has one; use exact`);

@@ -55,6 +55,10 @@ export const max: BinaryOp = binary('Max', (g, { inputs: [a, b] }) => {
 });
 
 export const neg: Op<One> = unary('Neg', (g) => [neg(g)]);
+/** |x|; at 0 the gradient is 0. */
+export const abs: Op<One> = unary('Abs', (g, { inputs: [x] }) => [
+  where(greater(x, 0), g, where(less(x, 0), neg(g), 0)),
+]);
 export const exp: Op<One> = unary('Exp', (g, { output: y }) => [mul(g, y)]);
 export const log: Op<One> = unary('Log', (g, { inputs: [x] }) => [div(g, x)]);
 export const sqrt: Op<One> = unary('Sqrt', (g, { output: y }) => [div(mul(g, 0.5), y)]);

@@ -1,5 +1,5 @@
 import { ShapeError, value } from '../../core/index.ts';
-import { defineOp, type Op } from '../define-op.ts';
+import { defineOp, type Encoding, type Op } from '../define-op.ts';
 import { constant, fixed, numbers, type Tensor } from '../tensor.ts';
 import { expand } from './movement.ts';
 
@@ -12,18 +12,37 @@ function requireMatrix(t: Tensor, what: string): void {
   if (t.shape.length !== 2) throw new ShapeError(`${what} must be a matrix, got [${t.shape.join(', ')}]`);
 }
 
+function requireRowScale(rows: Tensor, scale: Tensor): void {
+  if (scale.shape.join() !== `${rows.shape[0]}`) throw new ShapeError(`the scale must be [${rows.shape[0]}]`);
+}
+
+/** Rows with a scale each, and one zero point. */
+const byRow = ([rows, scale]: readonly [Tensor, Tensor]): Encoding => ({
+  operands: [rows, scale, expand(zeroPoint, { shape: scale.shape })],
+  attributes: { axis: 0 },
+});
+
 /** q = round(x / scale) + 128, cut to 0 … 255; half rounds to even. x [N, K], scale [N], one for each row. */
 export const quantizeLinear: Op<[x: Tensor, scale: Tensor]> = defineOp('QuantizeLinear', {
   infer: ([x, scale]) => {
     requireMatrix(x, 'x');
-    if (scale.shape.join() !== `${x.shape[0]}`) throw new ShapeError(`the scale must be [${x.shape[0]}]`);
+    requireRowScale(x, scale);
     return { dtype: 'uint8', shape: x.shape };
   },
   vjp: () => [null, null],
-  encode: ([x, scale]) => ({
-    operands: [x, scale, expand(zeroPoint, { shape: scale.shape })],
-    attributes: { axis: 0 },
-  }),
+  encode: (inputs) => byRow(inputs),
+});
+
+/** x = (q − 128) scale, what `quantizeLinear` stands for: q uint8 [N, K], scale [N]. */
+export const dequantizeLinear: Op<[q: Tensor, scale: Tensor]> = defineOp('DequantizeLinear', {
+  infer: ([q, scale]) => {
+    requireMatrix(q, 'q');
+    requireRowScale(q, scale);
+    if (q.dtype !== 'uint8') throw new ShapeError(`expected uint8, got ${q.dtype}`);
+    return { dtype: scale.dtype, shape: q.shape };
+  },
+  vjp: () => [null, null],
+  encode: (inputs) => byRow(inputs),
 });
 
 /** y = (q − 128) w ⊙ scale: q uint8 [N, K], w int8 [K, M], scale [M], one for each column. Summed in 32-bit integers. */

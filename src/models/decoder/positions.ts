@@ -11,6 +11,7 @@ import {
   slice,
   sub,
   type Tensor,
+  unsqueeze,
   where,
 } from '../../graph/index.ts';
 
@@ -31,8 +32,9 @@ export function lastOf(x: Tensor, length: Dim): Tensor {
 /** The additive mask [B, 1, 1, S] that hides padding: attentionMask int64 [B, S], 1 = keep. */
 export const paddingMask = (attentionMask: Tensor, dtype: DType): Tensor => additive(isKept(attentionMask), dtype);
 
-/** The additive mask [B, 1, T, past + T] of T new positions: each sees what is kept, up to itself. */
+/** The additive mask [B, 1, T, past + T] of T new positions: see `DecoderInputs.attentionMask`. */
 export function causalMask(attentionMask: Tensor, length: Dim, dtype: DType): Tensor {
+  if (attentionMask.shape.length === 3) return additive(equal(unsqueeze(attentionMask, { axis: 1 }), 1), dtype);
   const seen = attentionMask.shape[1]!;
   const slots = reshape(range(seen), { shape: [1, seen] });
   const upToItself = lessOrEqual(slots, reshape(lastOf(slots, length), { shape: [length, 1] })); // [T, past + T]
@@ -47,9 +49,12 @@ function isKept(attentionMask: Tensor): Tensor {
 
 const additive = (visible: Tensor, dtype: DType): Tensor => where(visible, numbers(0, dtype), numbers(hidden, dtype));
 
-/** The position of every slot of attentionMask when padding does not count: int64 [B, past + T], −1 at padding. */
+/**
+ * The position of every slot of attentionMask, int64 of its shape, when only what it keeps counts; −1 for what it does
+ * not. Of what each position sees, [B, T, past + T], each has a count of its own.
+ */
 export const countedPositions = (attentionMask: Tensor): Tensor =>
-  sub(mul(cumSum(attentionMask, { axis: 1 }), attentionMask), 1);
+  sub(mul(cumSum(attentionMask, { axis: attentionMask.shape.length - 1 }), attentionMask), 1);
 
 /** 0 … T − 1 for every row, padding counted: int64 [1, T]. */
 export const plainPositions = (length: Dim): Tensor => reshape(range(length), { shape: [1, length] });

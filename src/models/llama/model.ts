@@ -80,4 +80,5 @@ export const describeLlama = (c: LlamaConfig) => ({
   layers: c.num_hidden_layers,
   keyValueHeads: c.num_key_value_heads,
   headWidth: c.head_dim,
+  maxPositions: c.max_position_embeddings,
 });

@@ -89,4 +89,5 @@ export const describeOpt = (c: OptConfig) => ({
   layers: c.num_hidden_layers,
   keyValueHeads: c.num_attention_heads,
   headWidth: c.hidden_size / c.num_attention_heads,
+  maxPositions: c.max_position_embeddings,
 });

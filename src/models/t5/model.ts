@@ -89,16 +89,18 @@ export const memoryT5 = (p: Params, encoded: Tensor, c: T5Config): LayerCache[] 
   );
 
 /** The decoder's additive mask with its relative bias: [B, H, T, past + T]. */
-function decoderMask(p: Params, { inputsEmbeds, attentionMask, cache }: DecoderInputs, c: T5Config): Tensor {
+function decoderMask(p: Params, inputs: DecoderInputs, c: T5Config): Tensor {
+  const { inputsEmbeds, attentionMask, cache } = inputs;
   const length = inputsEmbeds.shape[1]!;
   // A cache has slots that are not used yet: what counts is how many positions came before.
   const keys = cache ? countedPositions(attentionMask) : plainPositions(length);
   const table = p.at('block', 0, 'layer', 0, 'SelfAttention', 'relative_attention_bias');
-  const distances = relativeBias(table, { queries: lastOf(keys, length), keys, bidirectional: false, config: c });
+  const queries = inputs.positionIds ?? lastOf(keys, length);
+  const distances = relativeBias(table, { queries, keys, bidirectional: false, config: c });
   return add(distances, causalMask(attentionMask, length, inputsEmbeds.dtype));
 }
 
-/** T5 (Raffel et al. 2020; v1.1 and Flan): the decoder. It has no position ids: they are not read. */
+/** T5 (Raffel et al. 2020; v1.1 and Flan): the decoder. Of positions it reads only how far they are apart. */
 export function decodeT5(root: Params, inputs: DecoderInputs & EncoderMemory, c: T5Config): Decoded {
   const p = root.at('decoder');
   const mask = decoderMask(p, inputs, c);

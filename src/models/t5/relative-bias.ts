@@ -14,8 +14,9 @@ import type { Params } from '../../nn/index.ts';
 import type { T5Config } from './config.ts';
 
 export interface BiasOptions {
-  /** Positions int64 [B or 1, N] of the queries and [B or 1, M] of the keys. */
+  /** Positions int64 [B or 1, N]. */
   queries: Tensor;
+  /** Positions int64 [B or 1, M], or [B, N, M] where each query counts for itself. */
   keys: Tensor;
   /** Whether keys after the query have buckets of their own, as in the encoder. */
   bidirectional: boolean;
@@ -34,7 +35,8 @@ export function relativeBias(p: Params, { queries, keys, bidirectional, config: 
     distances.map((distance) => bucketOf(distance, bidirectional, c)),
     'int64',
   );
-  const distance = sub(unsqueeze(keys, { axis: 1 }), unsqueeze(queries, { axis: 2 })); // [B, N, M]
+  const forEach = keys.shape.length === 3 ? keys : unsqueeze(keys, { axis: 1 });
+  const distance = sub(forEach, unsqueeze(queries, { axis: 2 })); // [B, N, M]
   const bucket = gather(buckets, add(clamp(distance, far), far));
   const table = p.tensor('weight', [c.relative_attention_num_buckets, c.num_heads]);
   return transpose(gather(table, bucket), { perm: [0, 3, 1, 2] });

@@ -18,7 +18,7 @@ const recipe = z.strictObject({
     ...encoderKeys({ frozen: false }),
   }),
   data: captionData,
-  run: runSection,
+  run: runSection('CIDEr'),
 });
 
 /** Fine-tuning for captions (§4.2): stage 2's loss with the image encoder trained too, after a prompt that is kept. */

@@ -24,7 +24,7 @@ const recipe = z.strictObject({
     ...encoderKeys({ frozen: true }),
   }),
   data: captionData,
-  run: runSection,
+  run: runSection('CIDEr'),
 });
 
 /** Stage 2 (§3.3): a Q-Former from stage 1 and one fully connected layer learn to prompt a frozen language model. */

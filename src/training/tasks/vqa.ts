@@ -26,7 +26,7 @@ const recipe = z.strictObject({
     /** How many answers of a question are learnt, the most frequent ones, each by the share of people who gave it. */
     answers_per_question: z.int().positive().default(1),
   }),
-  run: runSection,
+  run: runSection('accuracy'),
 });
 
 /**

@@ -1,0 +1,132 @@
+/** How many texts are written, in what order and pieces, where they end, and what there is room for. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeRandomModel } from '../../test/random-model.ts';
+import { UsageError } from '../core/index.ts';
+import { Blip2, type Written } from './index.ts';
+
+const plain = (level: number) => ({ width: 28, height: 28, channels: 3 as const, data: pixels(level) });
+const pixels = (level: number) => new Uint8Array(28 * 28 * 3).fill(level);
+const pictures = [plain(40), plain(200)];
+
+let folder: string;
+let writer: Blip2; // the Q-Former itself
+let model: Blip2; // a language model
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'blip2-writing-'));
+  await writeRandomModel(join(folder, 'stage1'));
+  await writeRandomModel(join(folder, 'stage2'), { language: true });
+  writer = await Blip2.fromPretrained(join(folder, 'stage1'));
+  model = await Blip2.fromPretrained(join(folder, 'stage2'));
+});
+afterAll(async () => {
+  await writer.release();
+  await model.release();
+  await rm(folder, { recursive: true });
+});
+
+const textsOf = (written: readonly Written[]) => written.map(({ text }) => text);
+
+async function collect(pieces: AsyncIterable<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const piece of pieces) all.push(piece);
+  return all;
+}
+
+describe('several texts', () => {
+  it.each([
+    ['beams', { numBeams: 4, numReturnSequences: 3 }],
+    ['draws', { doSample: true, seed: 2, numReturnSequences: 3 }],
+  ])('of an image stand before those of the next: %s', async (_, how) => {
+    const options = { maxNewTokens: 6, ...how };
+    for (const each of [writer, model]) {
+      const together = await each.caption(pictures, options);
+      const alone = await Promise.all(pictures.map((picture) => each.caption([picture], options)));
+      expect(textsOf(together)).toEqual(alone.flatMap(textsOf));
+      expect(together).toHaveLength(6);
+      if (!('numBeams' in how)) continue;
+      for (const found of alone) expect(found).toEqual(found.toSorted((a, b) => b.score - a.score));
+    }
+  });
+
+  it('are answers, the best of which is the answer', async () => {
+    const options = { maxNewTokens: 6, numBeams: 3 };
+    const answers = await model.answers(pictures[0]!, 'a cat', { ...options, numReturnSequences: 2 });
+    expect(answers).toHaveLength(2);
+    expect(answers[0]).toEqual(await model.answer(pictures[0]!, 'a cat', options));
+    await expect(model.answers(pictures[0]!, 'a cat', { numReturnSequences: 2 })).rejects.toThrow(UsageError);
+  });
+
+  it('are candidates by their likelihood', async () => {
+    const candidates = ['cat', 'red dog', 'the blue apple'];
+    const ranked = await model.answers(pictures[0]!, 'what', { candidates, numReturnSequences: 3 });
+    expect(textsOf(ranked).sort()).toEqual(candidates.toSorted());
+    for (const { text, score } of ranked) {
+      const alone = await model.answer(pictures[0]!, 'what', { candidates: [text] });
+      expect(alone.score).toBeCloseTo(score, 4);
+    }
+    expect(ranked).toEqual(ranked.toSorted((a, b) => b.score - a.score));
+  });
+});
+
+describe('a stream', () => {
+  it.each([{}, { numBeams: 3 }, { doSample: true, seed: 4 }])(
+    'is what is written at once, in pieces: %o',
+    async (how) => {
+      const options = { maxNewTokens: 8, minNewTokens: 8, ...how };
+      for (const each of [writer, model]) {
+        const pieces = await collect(each.streamCaption(pictures[1]!, options));
+        expect(pieces.join('')).toBe((await each.caption([pictures[1]!], options))[0]!.text);
+      }
+      const answer = await collect(model.streamAnswer(pictures[1]!, 'the dog', options));
+      expect(answer.join('')).toBe((await model.answer(pictures[1]!, 'the dog', options)).text);
+      if ('numBeams' in how) expect(answer).toHaveLength(1);
+      if ('doSample' in how) expect(answer.length).toBeGreaterThan(1);
+    },
+  );
+});
+
+describe('a stop string', () => {
+  it('ends a text before it, also in a stream', async () => {
+    for (const each of [writer, model]) {
+      const options = { maxNewTokens: 20, minNewTokens: 20 };
+      const [whole] = await each.caption([pictures[0]!], options);
+      const words = whole!.text.split(' ');
+      const stop = words[Math.floor(words.length / 2)]!;
+      const stopStrings = ['never there', stop];
+      const before = whole!.text.slice(0, whole!.text.indexOf(stop)).trim();
+      const [cut] = await each.caption([pictures[0]!], { ...options, stopStrings });
+      expect(cut!.text).toBe(before);
+      expect((await collect(each.streamCaption(pictures[0]!, { ...options, stopStrings }))).join('')).toBe(before);
+    }
+  });
+});
+
+describe('positions', () => {
+  it('that a prompt leaves too few of are counted before anything is written', async () => {
+    const { config, language } = model.files;
+    const room = language!.lm.maxPositions! - config.num_query_tokens;
+    const tokens = language!.tokenizer.encode('a b c').length;
+    const fits = { prompt: 'a b c', maxNewTokens: room - tokens + 1, minNewTokens: room - tokens + 1 };
+    expect(await model.caption(pictures, fits)).toHaveLength(2);
+    const tooLong = model.caption(pictures, { ...fits, maxNewTokens: fits.maxNewTokens + 1 });
+    await expect(tooLong).rejects.toThrow(UsageError);
+    await expect(tooLong).rejects.toThrow(
+      `a prompt of ${tokens} tokens after ${config.num_query_tokens} queries leaves no room for ` +
+        `${fits.maxNewTokens + 1} more in the ${language!.lm.maxPositions} positions`,
+    );
+    const long = 'a '.repeat(room);
+    await expect(model.answer(pictures[0]!, long)).rejects.toThrow(UsageError);
+    await expect(model.answer(pictures[0]!, 'a', { candidates: [long] })).rejects.toThrow(UsageError);
+    await expect(model.captionLogProbabilities([pictures[0]!], [long])).rejects.toThrow(UsageError);
+  });
+
+  it('of the Q-Former are those of its texts', async () => {
+    const last = writer.files.config.qformer_config.max_position_embeddings;
+    const options = { minNewTokens: last };
+    expect(await writer.caption([pictures[0]!], { ...options, maxNewTokens: last })).toHaveLength(1);
+    await expect(writer.caption([pictures[0]!], { ...options, maxNewTokens: last + 1 })).rejects.toThrow(UsageError);
+  });
+});
