@@ -80,7 +80,7 @@ function inferenceAxes(model: Blip2): Axis[] {
   ];
 }
 
-/** The Q-Former of the mid-size model on one image. */
+/** The Q-Former of the mid-size model on eight images. */
 const queries: Axis = {
   name: 'queries',
   values: [8, 16, 32, 64],
@@ -92,7 +92,7 @@ const queries: Axis = {
     const graph = queriesGraph(p, { config: parseBlip2Config(json), encoder, heads, language: undefined });
     const weights: Weights = (name) => fill(p.declared.get(name)!.shape.map(Number), 0.02);
     const session = await compile(graph, weights, { threads });
-    const features = { image_embeds: fill([1, 257, encoder.width]) };
+    const features = { image_embeds: fill([8, 257, encoder.width]) };
     return () => session.run(features);
   },
 };

@@ -5,6 +5,7 @@ import { folderInt8 } from './folder.ts';
 import { growth } from './growth.ts';
 import { leak } from './leak.ts';
 import type { Claim } from './measure.ts';
+import { quality } from './quality.ts';
 import { search } from './search.ts';
 import { stageOneStep } from './stage1-step.ts';
 
@@ -17,6 +18,7 @@ const claims: Readonly<Record<string, Claim>> = {
   'folder-int8': folderInt8,
   growth,
   leak,
+  quality,
   search,
   'stage1-step': stageOneStep,
   start,

@@ -9,8 +9,9 @@ const draws = random(0, 'pictures');
 
 function picture(draws: Random): ImageInput {
   const [width, height] = [64 + draws.below(512), 64 + draws.below(512)];
-  const color = Uint8Array.from({ length: 3 }, () => draws.below(256));
-  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => color[i % 3]! ^ (i >> 6));
+  const data = new Uint8Array(width * height * 3);
+  const [first, step] = [draws.below(256), 1 + draws.below(64)];
+  for (let i = 0; i < data.length; i++) data[i] = first + i * step;
   return { width, height, channels: 3, data };
 }
 

@@ -24,9 +24,13 @@ export interface Evaluation extends Report {
  * and the signal's reason.
  */
 export async function evaluateModel(recipe: EvaluationRecipe, options: EvaluationOptions = {}): Promise<Evaluation> {
-  const { threads } = recipe.run;
+  const { threads, precision } = recipe.run;
   const { signal } = options;
-  const model = await Blip2.fromPretrained(recipe.model, { ...(threads && { threads }), ...(signal && { signal }) });
+  const model = await Blip2.fromPretrained(recipe.model, {
+    ...(threads && { threads }),
+    ...(precision && { precision }),
+    ...(signal && { signal }),
+  });
   const subject = await Subject.open(model, {
     featureCache: recipe.data.feature_cache,
     batchSize: recipe.run.batch_size_eval,

@@ -10,7 +10,7 @@ export interface TextStreamOptions {
 
 /**
  * The text of one sequence, in pieces, each as soon as later tokens cannot change it: half a character, white space and
- * what may be the beginning of a stop string wait.
+ * what may be the beginning of a stop string wait. White space at the end is not part of it.
  */
 export async function* streamText(
   tokens: AsyncIterable<Pick<WrittenToken, 'token' | 'finish'>>,

@@ -36,7 +36,7 @@ export interface QuantiseOptions {
 }
 
 /** The layout of quantised folders; another number, and cached ones are made anew. */
-const layout = 1;
+const layout = 2;
 
 interface FolderOptions extends QuantiseOptions {
   readonly precision?: PrecisionChoice | undefined;

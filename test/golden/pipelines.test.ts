@@ -35,6 +35,13 @@ interface Run {
 const firstRows = (logits: Value, like: Value): Value =>
   floats(like.shape, toFloat32(logits).subarray(0, like.data.length));
 
+/** The words around questions in the paper (§4.1, zero-shot VQA), and in LAVIS's recipes for InstructBLIP. */
+const templates: Readonly<Record<string, string>> = {
+  'blip2-opt': 'Question: {} Answer:',
+  'blip2-t5': 'Question: {} Short answer:',
+  'instructblip-vicuna': 'Question: {} Short Answer:',
+};
+
 describe.each(checkpoints)('%s', async (name) => {
   const { cases, prompts: known } = await readJson<Cases>(`outputs/${name}/cases.json`);
   const generation = await readJson<Record<string, { runs: Record<string, Run> }>>(`outputs/${name}/generation.json`);
@@ -72,14 +79,21 @@ describe.each(checkpoints)('%s', async (name) => {
     expect(answered.text).toBe(written[0]!.text);
   });
 
+  const template = templates[name];
+  it.runIf(template)('asks in the words that the model was evaluated with', async () => {
+    const image = goldenPath(`images/${(await readdir(goldenPath('images'))).find((file) => file.endsWith('.png'))}`);
+    const [question, options] = ['what is this?', { maxNewTokens: 4 }];
+    const asked = await model.answer(image, question, options);
+    expect(asked).toEqual(await model.answer(image, template!.replace('{}', question), { ...options, raw: true }));
+  });
+
   it.each([
     ['greedily', {}],
     ['with beams', { numBeams: 3 }],
     ['with penalties', { repetitionPenalty: 1.5, noRepeatNgramSize: 2 }],
   ])('writes %s for 8 images and prompts together what it writes for each', async (_, how) => {
     const pictures = (await readdir(goldenPath('images'))).filter((file) => /\.(png|jpg|gif|webp)$/.test(file));
-    const images = pictures.slice(0, 8).map((file) => goldenPath(`images/${file}`));
-    expect(images).toHaveLength(8);
+    const images = Array.from({ length: 8 }, (_, i) => goldenPath(`images/${pictures[i % pictures.length]}`));
     const prompt = images.map((_, i) => known[i % known.length]!);
     const options = { maxNewTokens: 10, ...how };
     const together = await model.caption(images, { ...options, prompt });

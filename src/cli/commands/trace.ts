@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { DataError, floats, toFloat32, UsageError, type Value } from '../../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../../hub/index.ts';
 import { imageInput } from '../images.ts';
+import { interruption } from '../interrupt.ts';
 import { loadModel, type ModelOptions, withJson, withModel } from '../options.ts';
 import { printRecord } from '../output.ts';
 
@@ -26,7 +27,7 @@ export const trace = withJson(withModel(new Command('trace')))
     if ((image === undefined) === (from === undefined)) throw new UsageError('trace: expected --image or --from');
     const model = await loadModel(options);
     const source = from === undefined ? await imageInput(image!) : await readPixelValues(from);
-    const tensors = await model.trace({ image: source, text, question });
+    const tensors = await model.trace({ image: source, text, question, signal: interruption });
     await writeSafetensors(out, tensors, { model: options.model });
     const shapes = Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
     printRecord({ out, tensors: shapes }, options.json, () =>

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { datasetConfig, type ImageSource, questionDatasetConfig } from '../../data/index.ts';
+import { precisionChoices } from '../../pipelines/index.ts';
 import type { Subject } from './subject.ts';
 
 /** Figures by name, grouped as they belong together. */
@@ -95,6 +96,8 @@ export const commonRun = z.strictObject({
   limit: z.int().positive().optional(),
   batch_size_eval: z.int().positive().default(64),
   threads: z.int().positive().optional(),
+  /** What linear layers compute in; absent: as the model is kept. */
+  precision: z.enum(precisionChoices).optional(),
   /** Where `metrics.json`, `predictions.jsonl`, `submission.json` and `report.html` go; absent: nowhere. */
   output_dir: z.string().optional(),
   /** So many pictures are in the report, the worst. */
