@@ -56,7 +56,7 @@ async function secondsPerImage(subject: Peer, { batch, images }: { batch: number
 }
 
 /** Photographs as far as a decoder is concerned: JPEG, 640 x 480, of smooth noise. */
-export function drawPictures(folder: string): Promise<string[]> {
+function drawPictures(folder: string): Promise<string[]> {
   return Promise.all(
     Array.from({ length: count }, async (_, i) => {
       const draws = random(i, 'picture');

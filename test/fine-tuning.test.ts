@@ -305,7 +305,7 @@ describe('measuring what the model does along the way', () => {
     const given = await recipe(`measured-${metric}${run.length}`, {
       ...settings,
       data: `, eval: [{ type: jsonl, path: ${join(folder, file)} }]`,
-      run: `, eval_every: 1, eval_limit: 5, eval_metric: ${metric}${run}`,
+      run: `, eval_every: 3, eval_limit: 5, eval_metric: ${metric}${run}`,
     });
     const measure = heldOutMetric(given, {});
     const seen: string[] = [];
@@ -314,16 +314,11 @@ describe('measuring what the model does along the way', () => {
       return measure!(model);
     };
     expect(await train(given, { measure: kept })).toBe(true);
-    const lines = (await metrics(`measured-${metric}${run.length}`))
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    expect(lines).toHaveLength(3);
-    for (const line of lines)
-      expect([typeof line.eval_loss, typeof line[`eval_${metric}`]]).toEqual(['number', 'number']);
+    const last = JSON.parse((await metrics(`measured-${metric}${run.length}`)).trim().split('\n').at(-1)!);
+    expect(last.eval_loss).toEqual(expect.any(Number));
     const { output_dir } = given.run;
-    expect(lines.at(-1)[`eval_${metric}`]).toBe(await measure!(join(output_dir, 'model')));
-    expect(new Set(seen)).toEqual(new Set([join(output_dir, 'measured')]));
+    expect(last[`eval_${metric}`]).toBe(await measure!(join(output_dir, 'model')));
+    expect(seen).toEqual([join(output_dir, 'measured')]);
     expect(existsSync(seen[0]!)).toBe(false);
     expect(await readFile(join(output_dir, 'report.html'), 'utf8')).toContain(`<figcaption>eval_${metric} <b>`);
   });

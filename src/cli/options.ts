@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Blip2, type PrecisionChoice, precisionChoices, type WritingOptions } from '../pipelines/index.ts';
+import { devices } from '../runtime/index.ts';
 import { downloadProgress } from './download-progress.ts';
 import { interruption } from './interrupt.ts';
 import { withPartProgress } from './part-progress.ts';
@@ -12,8 +13,6 @@ export interface ModelOptions {
   readonly threads?: number;
   readonly precision?: PrecisionChoice;
 }
-
-const devices = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
 
 /** `--precision`. */
 export const withPrecision = (command: Command): Command =>

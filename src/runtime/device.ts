@@ -1,8 +1,14 @@
 import * as ort from 'onnxruntime-node';
 import { UsageError } from '../core/index.ts';
 
+/** Where a graph can run: the names of ONNX Runtime's execution providers. */
+export const devices: readonly string[] = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
+
 /** What this build of ONNX Runtime knows how to use. That it is there is seen when a session is made. */
-const inThisBuild = ort.listSupportedBackends().map(({ name }) => name);
+const inThisBuild = ort
+  .listSupportedBackends()
+  .map(({ name }) => name)
+  .filter((name) => devices.includes(name));
 
 /** What is wrong where a device cannot be had on this machine, by what ONNX Runtime says, and what to do. */
 const absences: Readonly<Record<string, { readonly says: RegExp; readonly meaning: string }>> = {
