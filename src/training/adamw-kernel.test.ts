@@ -110,18 +110,23 @@ describe.each<[string, typeof allocateSlots]>([
 
   it('moves an average towards a parameter, and keeps it where they are equal', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 70 }), fc.nat(), fc.double({ min: 1e-6, max: 1 }), (n, seed, rate) => {
-        const [{ average, parameter, kernel }] = allocate([n], { averaged: true }) as [AdamWSlot];
-        const before = draw(n, seed);
-        parameter.set(draw(n, seed + 1));
-        average!.set(before);
-        kernel.follow(average!, parameter, rate);
-        const expected = before.map((x, i) => (1 - rate) * x + rate * parameter[i]!);
-        expectRounding(average!, expected, (i) => Math.abs(before[i]!) + Math.abs(parameter[i]!));
-        average!.set(parameter);
-        kernel.follow(average!, parameter, rate);
-        expect(average).toEqual(parameter);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 70 }),
+        fc.nat(),
+        fc.double({ min: 1e-6, max: 1, noNaN: true }),
+        (n, seed, rate) => {
+          const [{ average, parameter, kernel }] = allocate([n], { averaged: true }) as [AdamWSlot];
+          const before = draw(n, seed);
+          parameter.set(draw(n, seed + 1));
+          average!.set(before);
+          kernel.follow(average!, parameter, rate);
+          const expected = before.map((x, i) => (1 - rate) * x + rate * parameter[i]!);
+          expectRounding(average!, expected, (i) => Math.abs(before[i]!) + Math.abs(parameter[i]!));
+          average!.set(parameter);
+          kernel.follow(average!, parameter, rate);
+          expect(average).toEqual(parameter);
+        },
+      ),
     );
   });
 
