@@ -12,8 +12,8 @@ export interface CaptionsOptions extends Omit<CaptionOptions, 'numReturnSequence
 }
 
 /**
- * Captions in the order of the images, all of one before those of the next, written a batch at a time. Throws the DataError of a bad image, without `onBad`,
- * after the captions of those before it; the signal's reason between steps.
+ * Captions in the order of the images, all of one before those of the next, written a batch at a time. Throws the
+ * DataError of a bad image, without `onBad`, after the captions of those before it; the signal's reason between steps.
  */
 export async function* captions(
   model: Blip2,

@@ -14,8 +14,8 @@ export interface HeldOutOptions {
 }
 
 /**
- * Figures on held-out data along a run, and early stopping on one of them. All it knows is in the run's folder, so that a resumed run
- * stops where an uninterrupted one does.
+ * Figures on held-out data along a run, and early stopping on one of them. All it knows is in the run's folder, so that a
+ * resumed run stops where an uninterrupted one does.
  */
 export class HeldOut {
   readonly #folder: RunFolder;
