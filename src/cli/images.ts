@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { UsageError } from '../core/index.ts';
 import { DecodePool, type ImageSource, loadImage } from '../data/index.ts';
 import type { ImageProcessor, RawImage } from '../image/index.ts';
+import { standardInput } from './interrupt.ts';
 
 const imageName = /\.(jpe?g|png|webp|gif|tiff?|avif|hei[cf])$/i;
 
@@ -63,7 +64,7 @@ function patternExpression(pattern: string): RegExp {
 
 /** A path as an image that the library takes: `-` is what comes on standard input. */
 export const imageInput = async (path: string): Promise<string | Uint8Array> =>
-  path === '-' ? new Uint8Array(await buffer(process.stdin)) : path;
+  path === '-' ? new Uint8Array(await buffer(standardInput())) : path;
 
 /** An image as a model sees it, or what is wrong with it. */
 export type DecodedImage = { readonly image: string } & ({ readonly pixels: RawImage } | { readonly error: Error });

@@ -1,3 +1,5 @@
+import { addAbortSignal, type Readable } from 'node:stream';
+
 const controller = new AbortController();
 
 /** Aborted by Ctrl-C: commands stop at the next whole step, and leave nothing half-written. */
@@ -12,3 +14,6 @@ export function watchInterrupts(): void {
     });
   }
 }
+
+/** What comes on standard input; who waits for it is interrupted as well. */
+export const standardInput = (): Readable => addAbortSignal(interruption, process.stdin);

@@ -14,7 +14,10 @@ export interface Result {
 export interface StartOptions {
   /** What comes on standard input. */
   readonly input?: string | Uint8Array;
-  /** Sends SIGINT when this says so, which is asked at every piece of standard output and every tenth of a second. */
+  /**
+   * Sends SIGINT when this says so, which is asked at every piece of standard output and every tenth of a second.
+   * Standard input stays open until then: a command that reads it cannot end before.
+   */
   readonly interrupt?: () => boolean;
   /** Environment variables beside those of the test. */
   readonly env?: Readonly<Record<string, string>>;
@@ -47,7 +50,7 @@ export function blip2(
       clearInterval(timer);
       resolve({ code, stdout, stderr });
     });
-    child.stdin.end(input);
+    if (!interrupt) child.stdin.end(input);
   });
 }
 
