@@ -5,6 +5,7 @@ import {
   fixed,
   gemm,
   mul,
+  numbers,
   reduceMax,
   reduceMean,
   reduceSum,
@@ -12,6 +13,7 @@ import {
   slice,
   sqrt,
   squeeze,
+  sub,
   type Tensor,
 } from '../graph/index.ts';
 import { linear, type Params } from '../nn/index.ts';
@@ -27,6 +29,20 @@ export function normalize(x: Tensor): Tensor {
 /** zImage [B, Q, E]: each query's output [B, Q, D] in the shared space, of length 1. */
 export const projectImage = (p: Params, queries: Tensor, width: number): Tensor =>
   normalize(linear(p.at('vision_projection'), queries, width));
+
+/**
+ * How alike an image's queries are: the mean cosine of two of them, a scalar, of zImage [B, Q, E]. Queries that are
+ * trained too fast become one (docs/pocket.md); at 1 they are worth one.
+ */
+export function queryCosine(zImage: Tensor): Tensor {
+  const queries = fixed(zImage.shape[1], 'the number of queries');
+  const total = reduceSum(zImage, { axes: [1], keepDims: false }); // its square: Q, and every cosine twice
+  const squares = reduceMean(reduceSum(mul(total, total), { axes: [1], keepDims: false }), {
+    axes: [0],
+    keepDims: false,
+  });
+  return queries === 1 ? numbers(1, zImage.dtype) : mul(sub(squares, queries), 1 / (queries * (queries - 1)));
+}
 
 /** Every token of a text [.., D] in the shared space [.., E], of length 1. */
 export const projectTokens = (p: Params, text: Tensor, width: number): Tensor =>

@@ -5,6 +5,7 @@ import type { Blip2Config } from './config.ts';
 import { itcLoss } from './objectives/itc.ts';
 import { captionLogits, itgLoss } from './objectives/itg.ts';
 import { itmLoss } from './objectives/itm.ts';
+import { queryCosine } from './retrieval-head.ts';
 import {
   accuracy,
   drawNegatives,
@@ -12,6 +13,7 @@ import {
   ownPairs,
   readAndWrite,
   type StageOneBatch,
+  type StageOneLosses,
   type StageOneOptions,
   weightedSum,
 } from './stage-one.ts';
@@ -92,7 +94,7 @@ export function lossesOfPart(
   part: StageOnePart,
   config: Blip2Config,
   options: StageOneOptions,
-): { loss: Tensor; itm: Tensor; itg: Tensor; itmAccuracy: Tensor } {
+): Pick<StageOneLosses, 'loss' | 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine'> {
   const { labelSmoothing = 0.1, weights = {} } = options;
   const context = contextOf(config, options);
   const pairs = fixed(part.inputIds.shape[0], 'the batch');
@@ -120,7 +122,7 @@ export function lossesOfPart(
 
   const shares = [itc, mul(itm, part.pairShare), mul(itg, part.tokenShare)];
   const loss = weightedSum(shares, [1, weights.itm ?? 1, weights.itg ?? 1]);
-  return { loss, itm, itg, itmAccuracy: accuracy(itmLogits, pairs) };
+  return { loss, itm, itg, itmAccuracy: accuracy(itmLogits, pairs), queryCosine: queryCosine(zImage) };
 }
 
 const contextOf = ({ qformer_config: config }: Blip2Config, { dropout }: StageOneOptions): QFormerContext => ({

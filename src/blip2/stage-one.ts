@@ -34,7 +34,7 @@ import type { Blip2Config } from './config.ts';
 import { itcLoss, type Similarities, swap } from './objectives/itc.ts';
 import { captionLogits, itgLoss, startWithDec, type Written } from './objectives/itg.ts';
 import { drawNegative, itmLoss } from './objectives/itm.ts';
-import { matchLogits, projectImage, projectText } from './retrieval-head.ts';
+import { matchLogits, projectImage, projectText, queryCosine } from './retrieval-head.ts';
 
 /** A training batch of stage 1: frozen image features and tokenised captions, padded to one length. */
 export interface StageOneBatch {
@@ -95,6 +95,8 @@ export interface StageOneLosses {
   readonly itg: Tensor;
   /** Share of ITM's pairs that are told right. */
   readonly itmAccuracy: Tensor;
+  /** See `queryCosine`. */
+  readonly queryCosine: Tensor;
   /** int64 [N]: the false text of each image, and the false image of each text. */
   readonly negativeText: Tensor;
   readonly negativeImage: Tensor;
@@ -154,6 +156,7 @@ export function stageOneLosses(
     itm,
     itg,
     itmAccuracy: accuracy(itmLogits, pairs),
+    queryCosine: queryCosine(zImage),
     negativeText,
     negativeImage,
     similarities,

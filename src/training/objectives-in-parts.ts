@@ -26,7 +26,7 @@ interface PartSettings {
   readonly imageWidth: number;
 }
 
-type Output = 'itm' | 'itg' | 'itmAccuracy';
+type Output = 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine';
 
 /** `trainSteps` for the three objectives on a batch of `accum_grad_iters` parts. Throws UsageError where it cannot be. */
 export const trainInParts =
@@ -86,7 +86,7 @@ class ObjectivesInParts {
 
     const written = parts.map((own) => tokensWritten(takeRows(whole.attentionMask!, own)));
     const total = written.reduce((a, b) => a + b);
-    const means: Record<Output, number> = { itm: 0, itg: 0, itmAccuracy: 0 };
+    const means: Record<Output, number> = { itm: 0, itg: 0, itmAccuracy: 0, queryCosine: 0 };
     for (const [i, own] of parts.entries()) {
       const tokenShare = written[i]! / total;
       const falseTexts = toNumbers(takeRows(told.negativeText!, own));
@@ -103,6 +103,7 @@ class ObjectivesInParts {
       optimiser.addPart(1);
       means.itm += scalars.itm / count;
       means.itmAccuracy += scalars.itmAccuracy / count;
+      means.queryCosine += scalars.queryCosine / count;
       means.itg += scalars.itg * tokenShare;
     }
     optimiser.joinParts();

@@ -63,7 +63,7 @@ export async function trainObjectives(
   const { config, trained, files } = await qformer(data.training.records);
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
-  const kind: StepKind<ImageTextRecord, 'itc' | 'itm' | 'itg' | 'itmAccuracy'> = {
+  const kind: StepKind<ImageTextRecord, 'itc' | 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine'> = {
     graph: (p, parts) => lossGraph(p, parts, { config, options: objectives }),
     feeds(items, step) {
       const captions = items.map((drawn) => captionOf(drawn, run.seed));
@@ -105,8 +105,9 @@ function lossGraph(
     positives: input('positives', 'float32', [batch, batch]),
     imageEmbeds,
   };
-  const { loss, itc, itm, itg, itmAccuracy } = stageOneLosses(p, inputs, config, { ...options, dropout });
-  return { loss, itc, itm, itg, itmAccuracy };
+  const losses = stageOneLosses(p, inputs, config, { ...options, dropout });
+  const { loss, itc, itm, itg, itmAccuracy, queryCosine } = losses;
+  return { loss, itc, itm, itg, itmAccuracy, queryCosine };
 }
 
 const optionsOf = (run: ObjectivesRecipe['run'], tokenizer: Tokenizer): StageOneOptions => ({
