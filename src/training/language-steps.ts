@@ -5,6 +5,7 @@ import { input, type Tensor } from '../graph/index.ts';
 import { ignoreIndex, type Params } from '../nn/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { readFrozen } from './frozen-weights.ts';
 import { type FrozenLanguageModel, tokeniseTexts } from './language-model.ts';
 import { writeModel } from './model-folder.ts';
 import type { Recipe } from './recipe.ts';
@@ -45,6 +46,7 @@ export async function trainLanguage<Item extends ImageRecord>(
 ): Promise<Task> {
   const { images, language, given } = task;
   const data = await openData(recipe, task, options);
+  const frozen = await readFrozen(language.stored);
   const lessons = new LessonTokens(task, recipe.data.max_txt_len);
   const steps = await trainSteps(
     recipe,
@@ -56,7 +58,7 @@ export async function trainLanguage<Item extends ImageRecord>(
       trains: recipe.model.freeze_vit ? trainsInStageTwo : trainsWithEncoder,
       given,
       initializerRange: 0.02,
-      frozen: (name) => language.stored.get(name),
+      frozen: (name) => frozen.get(name),
     },
   );
   return {

@@ -1,6 +1,7 @@
 import { CheckpointError, DataError, elements, floats, toFloat32, type Value } from '../core/index.ts';
 import { differentiate, type Tensor } from '../graph/index.ts';
 import { compile, type Feeds, type Session, type SessionOptions, type Weights } from '../runtime/index.ts';
+import { FrozenWeights } from './frozen-weights.ts';
 import { Optimiser, type OptimiserOptions } from './optimiser.ts';
 
 export interface TrainStepOptions extends OptimiserOptions {
@@ -26,13 +27,13 @@ export class TrainStep<O extends string> {
   readonly #session: Session<string>;
   readonly #fetches: Record<string, Value | null>;
   readonly #outputs: readonly (O | 'loss')[];
-  readonly #frozen: Weights;
+  readonly #frozen: FrozenWeights;
   readonly #recompute: boolean;
 
   private constructor(
     session: Session<string>,
     optimiser: Optimiser,
-    { outputs, frozen, recompute }: { outputs: readonly (O | 'loss')[]; frozen: Weights; recompute: boolean },
+    { outputs, frozen, recompute }: { outputs: readonly (O | 'loss')[]; frozen: FrozenWeights; recompute: boolean },
   ) {
     this.#recompute = recompute;
     this.optimiser = optimiser;
@@ -60,7 +61,7 @@ export class TrainStep<O extends string> {
       weights.frozen,
       new Map([...weights.initial].filter(([name]) => !parameters.has(name))),
     );
-    const bind: Weights = (name) => (parameters.has(name) ? 'input' : frozen(name));
+    const bind: Weights = (name) => (parameters.has(name) ? 'input' : frozen.bind(name));
     const session = await compileWithGradients(graph, [...parameters.keys()], {
       bind,
       recompute,
@@ -73,7 +74,7 @@ export class TrainStep<O extends string> {
   /** The same parameters, gradients and optimiser under another graph: for batches of another shape. */
   async sibling<P extends string>(graph: TrainGraph<P>, options: SessionOptions = {}): Promise<TrainStep<P>> {
     const { parameters } = this.optimiser;
-    const bind: Weights = (name) => (name in parameters ? 'input' : this.#frozen(name));
+    const bind: Weights = (name) => (name in parameters ? 'input' : this.#frozen.bind(name));
     const recompute = this.#recompute;
     const session = await compileWithGradients(graph, Object.keys(parameters), { bind, recompute, options });
     return new TrainStep<P>(session, this.optimiser, {
@@ -85,7 +86,10 @@ export class TrainStep<O extends string> {
 
   /** Losses and other outputs of a batch; the gradients are in the optimiser's buffers. */
   async gradients(feeds: Feeds): Promise<Record<O | 'loss', Value>> {
-    const results = await this.#session.run({ ...this.optimiser.parameters, ...feeds }, this.#fetches);
+    const results = await this.#session.run(
+      { ...this.#frozen.feeds, ...this.optimiser.parameters, ...feeds },
+      this.#fetches,
+    );
     return Object.fromEntries(this.#outputs.map((name) => [name, results[name]!])) as Record<O | 'loss', Value>;
   }
 
@@ -118,10 +122,8 @@ function compileWithGradients<O extends string>(
 }
 
 /** Apart from `create`, so that what a step keeps for its siblings does not hold the starting values of what trains. */
-const frozenWeights =
-  (given: Weights | undefined, rest: ReadonlyMap<string, Value>): Weights =>
-  (name) =>
-    given?.(name) ?? rest.get(name);
+const frozenWeights = (given: Weights | undefined, rest: ReadonlyMap<string, Value>): FrozenWeights =>
+  new FrozenWeights((name) => given?.(name) ?? rest.get(name));
 
 const gradientName = (parameter: string): string => `gradient of ${parameter}`;
 

@@ -3,6 +3,7 @@ import type { ImageRecord } from '../data/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import { type Dropout, Params } from '../nn/index.ts';
 import { compile, type Feeds, type Session, type SessionOptions, type Weights } from '../runtime/index.ts';
+import { FrozenWeights } from './frozen-weights.ts';
 import { startFrom } from './initial-values.ts';
 import { layerDecay } from './layer-decay.ts';
 import type { Optimiser } from './optimiser.ts';
@@ -166,7 +167,7 @@ export const summary = (parts: readonly Batch<ImageRecord>[]) => ({
 class LossesByLength<O extends string> {
   readonly #outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>;
   readonly #optimiser: Optimiser;
-  readonly #frozen: Weights | undefined;
+  readonly #frozen: FrozenWeights;
   readonly #options: SessionOptions;
   readonly #sessions = new Map<number, Session<O | 'loss'>>();
 
@@ -177,16 +178,16 @@ class LossesByLength<O extends string> {
   ) {
     this.#outputs = outputs;
     this.#optimiser = optimiser;
-    this.#frozen = frozen;
+    this.#frozen = new FrozenWeights(frozen ?? (() => undefined));
     this.#options = session;
   }
 
   async run(tokens: number, feeds: Feeds): Promise<Record<string, number>> {
     const { averages } = this.#optimiser;
-    const bind: Weights = (name) => (name in averages ? 'input' : this.#frozen?.(name));
+    const bind: Weights = (name) => (name in averages ? 'input' : this.#frozen.bind(name));
     const session = this.#sessions.get(tokens) ?? (await compile(this.#outputs(tokens), bind, this.#options));
     this.#sessions.set(tokens, session);
-    const results: Record<string, Value> = await session.run({ ...averages, ...feeds });
+    const results: Record<string, Value> = await session.run({ ...this.#frozen.feeds, ...averages, ...feeds });
     return Object.fromEntries(Object.entries(results).map(([name, v]) => [name, toFloat32(v)[0]!]));
   }
 

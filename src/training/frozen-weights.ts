@@ -1,0 +1,41 @@
+import { floats, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
+import { readTensor } from '../hub/index.ts';
+import type { Feeds, Weights } from '../runtime/index.ts';
+
+/**
+ * Weights that do not train, as all graphs of a run share them: what lies in a file is mapped by each graph, what is in
+ * memory is fed to each, and neither is copied. Sessions are to be `mapped`.
+ */
+export class FrozenWeights {
+  readonly #weights: Weights;
+  readonly #feeds: Record<string, Value> = {};
+
+  constructor(weights: Weights) {
+    this.#weights = weights;
+  }
+
+  /** What stands behind a parameter of a graph. */
+  readonly bind: Weights = (name) => {
+    const binding = this.#weights(name);
+    if (!binding || binding === 'input' || 'quantised' in binding || 'file' in binding) return binding;
+    this.#feeds[name] = binding;
+    return 'input';
+  };
+
+  /** What every graph that was bound is fed. */
+  get feeds(): Feeds {
+    return this.#feeds;
+  }
+}
+
+/** A state dict to share: float32 stays in its file; what is kept in halves is converted, once. */
+export async function readFrozen(
+  state: ReadonlyMap<string, StoredTensor>,
+): Promise<ReadonlyMap<string, StoredTensor | Value>> {
+  const shared = new Map<string, StoredTensor | Value>();
+  for (const [name, entry] of state) {
+    const isHalf = entry.dtype === 'float16' || entry.dtype === 'bfloat16';
+    shared.set(name, isHalf ? floats(entry.shape, toFloat32(await readTensor({ ...entry, name }))) : entry);
+  }
+  return shared;
+}
