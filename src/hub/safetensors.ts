@@ -149,17 +149,20 @@ export async function writeSafetensors(
 
 /**
  * Writes a safetensors file atomically, asking each source for its data only when its turn comes. The order is that of
- * the reference implementation, larger elements first, so that every tensor is aligned to its own element size.
+ * the reference implementation, larger elements first, so that every tensor is aligned to its own element size. Throws
+ * the signal's reason between two tensors; nothing is left then.
  */
 export async function streamSafetensors(
   path: string,
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>> = {},
+  signal?: AbortSignal,
 ): Promise<void> {
   const sorted = [...tensors].sort((a, b) => dtypes[b.dtype].bytes - dtypes[a.dtype].bytes);
   await writeAtomically(path, async (write) => {
     await write(encodeHeader(path, sorted, metadata));
     for (const { name, dtype, shape, data } of sorted) {
+      signal?.throwIfAborted();
       const array = await data();
       if (array.length !== elements(shape) || array.BYTES_PER_ELEMENT !== dtypes[dtype].bytes) {
         throw new CheckpointError(`${path}: tensor ${name}: ${array.length} elements do not make ${dtype}[${shape}]`);

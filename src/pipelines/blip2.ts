@@ -74,8 +74,8 @@ export class Blip2 {
   }
 
   /** What the Q-Former reads of images, `imageEmbeds` [B, P, Dv]: other methods take it in place of the images. */
-  encodeImages(images: Images): Promise<Value<'float32'>> {
-    return imageFeatures(this.#sessions, images);
+  encodeImages(images: Images, { signal }: { signal?: AbortSignal } = {}): Promise<Value<'float32'>> {
+    return imageFeatures(this.#sessions, images, signal);
   }
 
   /** The shape of what `encodeImages` gives of one image, and a name for its numbers. */

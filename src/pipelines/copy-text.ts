@@ -5,8 +5,10 @@ import { join } from 'node:path';
 export async function copyText(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const item of await readdir(from, { withFileTypes: true })) {
-    if (item.isDirectory()) await copyText(join(from, item.name), join(to, item.name));
-    else if (/\.(json|txt)$/.test(item.name) && !item.name.endsWith('.index.json')) {
+    if (item.isDirectory()) {
+      // No other: the copy may lie in this folder itself.
+      if (item.name === 'qformer_tokenizer') await copyText(join(from, item.name), join(to, item.name));
+    } else if (/\.(json|txt)$/.test(item.name) && !item.name.endsWith('.index.json')) {
       await copyFile(join(from, item.name), join(to, item.name));
     }
   }

@@ -15,12 +15,16 @@ const weightsFile = 'model.safetensors';
 /**
  * Writes a model as ONNX graphs that plain ONNX Runtime runs, with one file of weights beside them, the model's
  * configuration and tokenizers, and a README.md that says how to use them. Throws ConfigError and CheckpointError where
- * the model cannot be read, UsageError where it was quantised.
+ * the model cannot be read, UsageError where it was quantised; the signal's reason between tensors.
  */
-export async function exportOnnx(from: string, to: string): Promise<void> {
+export async function exportOnnx(
+  from: string,
+  to: string,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<void> {
   const model = await openModel(from);
   requireFloats(from, await readJsonObject(join(from, 'config.json')));
-  const weights = await writeWeights(model, to);
+  const weights = await writeWeights(model, to, signal);
   const bind = (name: string): Binding => {
     const binding = weights(name);
     if (binding) return binding;
@@ -35,12 +39,12 @@ export async function exportOnnx(from: string, to: string): Promise<void> {
 }
 
 /** All weights in one file, and where each lies in it, relative to the graphs. */
-async function writeWeights({ checkpoint }: ModelFiles, to: string): Promise<Weights> {
+async function writeWeights({ checkpoint }: ModelFiles, to: string, signal?: AbortSignal): Promise<Weights> {
   const sources = [...checkpoint.entries.values()].map((entry) => ({
     ...entry,
     data: async () => (await readTensor(entry)).data,
   }));
-  await streamSafetensors(join(to, weightsFile), sources, { format: 'pt' });
+  await streamSafetensors(join(to, weightsFile), sources, { format: 'pt' }, signal);
   const { entries } = await Checkpoint.open(to);
   return weightsFrom(new Map([...entries].map(([name, entry]) => [name, { ...entry, file: weightsFile }])));
 }

@@ -19,40 +19,47 @@ import { asTransformersFolder, obstacles } from './transformers-folder.ts';
 export interface ExportOptions {
   /** For this library alone: the largest matrices as int8 with a scale per output channel, all else as float16. */
   readonly compact?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Writes a model to a folder that transformers loads, one tensor at a time; the model that transformers cannot hold is
  * copied as it is. Gives what whoever uses the folder has to know, in sentences. Throws ConfigError and CheckpointError
- * where the model cannot be read, UsageError where it was quantised.
+ * where the model cannot be read, UsageError where it was quantised; the signal's reason between tensors.
  */
 export async function exportModel(
   from: string,
   to: string,
-  { compact = false }: ExportOptions = {},
+  { compact = false, signal }: ExportOptions = {},
 ): Promise<string[]> {
   const model = await openModel(from);
   const json = await readJsonObject(join(from, 'config.json'));
   requireFloats(from, json);
   const why = compact ? ['it is compact'] : obstacles({ json, processor: model.processor });
-  if (why.length === 0 && !model.instructed) return exportForTransformers(model, json, to);
+  if (why.length === 0 && !model.instructed) return exportForTransformers({ model, json, to, signal });
   const sources = [...model.checkpoint.entries].flatMap(([name, entry]) =>
     compact ? compacted(name, entry) : [asStored(name, entry)],
   );
-  await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' });
+  await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' }, signal);
   await copyText(from, to);
   return why.length === 0 ? [] : [`transformers cannot load this model, only blip2 can: ${why.join('; ')}`];
 }
 
 /** The folder as transformers writes it. What it has no place for stays behind, and is named. */
-async function exportForTransformers(
-  model: ModelFiles,
-  json: Readonly<Record<string, unknown>>,
-  to: string,
-): Promise<string[]> {
+async function exportForTransformers({
+  model,
+  json,
+  to,
+  signal,
+}: {
+  model: ModelFiles;
+  json: Readonly<Record<string, unknown>>;
+  to: string;
+  signal: AbortSignal | undefined;
+}): Promise<string[]> {
   const files = await readTokenizerFiles(model.folder);
   const { config, tensors, processor, tokenizer, dropped } = asTransformersFolder({ ...model, json, files });
-  await streamSafetensors(join(to, 'model.safetensors'), tensors, { format: 'pt' });
+  await streamSafetensors(join(to, 'model.safetensors'), tensors, { format: 'pt' }, signal);
   await copyText(model.folder, to);
   await writeJson(join(to, 'config.json'), config);
   await writeJson(join(to, 'processor_config.json'), processor);

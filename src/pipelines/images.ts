@@ -30,10 +30,16 @@ async function readOne(image: ImageInput, p: ImageProcessor): Promise<RawImage> 
   return readModelImage(image, p, { exifRotate: true }); // as transformers' load_image, for pictures from cameras
 }
 
-/** What the Q-Former reads of images: imageEmbeds [B, P, Dv]. */
-export async function imageFeatures(sessions: Sessions, images: Images): Promise<Value<'float32'>> {
+/** What the Q-Former reads of images: imageEmbeds [B, P, Dv]. Throws the signal's reason before each step. */
+export async function imageFeatures(
+  sessions: Sessions,
+  images: Images,
+  signal?: AbortSignal,
+): Promise<Value<'float32'>> {
+  signal?.throwIfAborted();
   if ('dtype' in images && images.shape.length === 3) return images;
   const pixelValues = await readPixels(images, sessions.files.processor);
+  signal?.throwIfAborted();
   const vision = await sessions.vision(sizeOf(pixelValues));
   const { image_embeds } = await vision.run({ pixel_values: pixelValues }, { image_embeds: null });
   return floats(image_embeds.shape, toFloat32(image_embeds));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { Blip2 } from './index.ts';
+import { Blip2, exportModel, exportOnnx } from './index.ts';
 
 const image = { width: 28, height: 28, channels: 3 as const, data: new Uint8Array(28 * 28 * 3).fill(90) };
 const drain = async (pieces: AsyncIterable<string>) => {
@@ -27,6 +27,10 @@ const long = { minNewTokens: 20 };
 const pairs = [{ image: 0, text: 0 }];
 const uses: Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>> = {
   fromPretrained: (signal) => Blip2.fromPretrained(folder, { signal }),
+  encodeImages: (signal) => model.encodeImages([image], { signal }),
+  attention: (signal) => model.attention(image, { signal }),
+  exportModel: (signal) => exportModel(folder, join(folder, 'exported'), { signal }),
+  exportOnnx: (signal) => exportOnnx(folder, join(folder, 'onnx'), { signal }),
   caption: (signal) => model.caption([image], { ...long, signal }),
   streamCaption: (signal) => drain(model.streamCaption(image, { ...long, signal })),
   captionLogProbabilities: (signal) => model.captionLogProbabilities([image], ['a cat'], { signal }),

@@ -34,12 +34,12 @@ export const exportCommand = new Command('export')
     if (model.endsWith('.gguf')) await convertGgufToCheckpoint(model, folder);
     else {
       const from = await findModel(model, { signal: interruption });
-      if (onnx) await exportOnnx(from, folder);
+      if (onnx) await exportOnnx(from, folder, { signal: interruption });
       else if (precision) {
         await withPartProgress((onProgress) =>
           writeQuantised(from, folder, precision, { onProgress, signal: interruption }),
         );
-      } else for (const remark of await exportModel(from, folder, { compact })) note(remark);
+      } else for (const remark of await exportModel(from, folder, { compact, signal: interruption })) note(remark);
     }
     note(`exported to ${folder}`);
   });
