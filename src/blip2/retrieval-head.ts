@@ -31,17 +31,18 @@ export const projectImage = (p: Params, queries: Tensor, width: number): Tensor 
   normalize(linear(p.at('vision_projection'), queries, width));
 
 /**
- * How alike an image's queries are: the mean cosine of two of them, a scalar, of zImage [B, Q, E]. Queries that are
- * trained too fast become one (docs/pocket.md); at 1 they are worth one.
+ * How alike an image's queries are: the mean cosine of two of them, a scalar, of zImage [B, Q, E]. At 1 they are worth
+ * one query, which small Q-Formers become that are contrasted from the first step (docs/pocket.md).
  */
 export function queryCosine(zImage: Tensor): Tensor {
   const queries = fixed(zImage.shape[1], 'the number of queries');
+  if (queries === 1) return numbers(1, zImage.dtype);
   const total = reduceSum(zImage, { axes: [1], keepDims: false }); // its square: Q, and every cosine twice
   const squares = reduceMean(reduceSum(mul(total, total), { axes: [1], keepDims: false }), {
     axes: [0],
     keepDims: false,
   });
-  return queries === 1 ? numbers(1, zImage.dtype) : mul(sub(squares, queries), 1 / (queries * (queries - 1)));
+  return mul(sub(squares, queries), 1 / (queries * (queries - 1)));
 }
 
 /** Every token of a text [.., D] in the shared space [.., E], of length 1. */

@@ -1,4 +1,4 @@
-import { floats, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
+import { type DType, floats, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
 import { readTensor } from '../hub/index.ts';
 import type { Feeds, Weights } from '../runtime/index.ts';
 
@@ -18,7 +18,7 @@ export class FrozenWeights {
   readonly bind: Weights = (name) => {
     const binding = this.#weights(name);
     if (!binding || binding === 'input' || 'quantised' in binding || 'file' in binding) return binding;
-    this.#feeds[name] = binding;
+    this.#feeds[name] ??= inFull(binding);
     return 'input';
   };
 
@@ -34,8 +34,12 @@ export async function readFrozen(
 ): Promise<ReadonlyMap<string, StoredTensor | Value>> {
   const shared = new Map<string, StoredTensor | Value>();
   for (const [name, entry] of state) {
-    const isHalf = entry.dtype === 'float16' || entry.dtype === 'bfloat16';
-    shared.set(name, isHalf ? floats(entry.shape, toFloat32(await readTensor({ ...entry, name }))) : entry);
+    shared.set(name, isHalf(entry.dtype) ? inFull(await readTensor({ ...entry, name })) : entry);
   }
   return shared;
 }
+
+const isHalf = (dtype: DType): boolean => dtype === 'float16' || dtype === 'bfloat16';
+
+/** As graphs are fed: halves as float32. */
+const inFull = (v: Value): Value => (isHalf(v.dtype) ? floats(v.shape, toFloat32(v)) : v);
