@@ -1,4 +1,4 @@
-import { floats, toFloat32, type Value } from '../core/index.ts';
+import { floats, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { fingerprint } from '../hub/index.ts';
 import { type ImageProcessor, normalise, type RawImage, readModelImage, toModelSize } from '../image/index.ts';
 import { featureShape } from '../models/index.ts';
@@ -19,9 +19,18 @@ export type OneImage = ImageInput | Value<'float32'>;
 
 export const imagesOf = (image: OneImage): Images => (typeof image === 'object' && 'dtype' in image ? image : [image]);
 
-/** Pixels as the model sees them. Throws DataError naming the image that cannot be used. */
+/** Whether images are a tensor and not a list. Throws UsageError for one picture alone, which JavaScript lets pass. */
+function areComputed(images: Images): images is Value<'float32'> {
+  if (Array.isArray(images)) return false;
+  if (typeof images === 'object' && 'dtype' in images) return true;
+  throw new UsageError(
+    'images: expected a list of pictures or a tensor, got one picture; put it into a list: [picture]',
+  );
+}
+
+/** Pixels as the model sees them. Throws DataError naming the image that cannot be used; UsageError as `areComputed`. */
 export async function readPixels(images: Images, p: ImageProcessor): Promise<Value<'float32'>> {
-  if ('dtype' in images) return images;
+  if (areComputed(images)) return images;
   return normalise(await Promise.all(images.map((image) => readOne(image, p))), p);
 }
 
@@ -37,7 +46,7 @@ export async function imageFeatures(
   signal?: AbortSignal,
 ): Promise<Value<'float32'>> {
   signal?.throwIfAborted();
-  if ('dtype' in images && images.shape.length === 3) return images;
+  if (areComputed(images) && images.shape.length === 3) return images;
   const pixelValues = await readPixels(images, sessions.files.processor);
   signal?.throwIfAborted();
   const vision = await sessions.vision(sizeOf(pixelValues));

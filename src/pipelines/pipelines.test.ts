@@ -34,6 +34,15 @@ describe('a model of stage 1', () => {
     await model.release();
   });
 
+  it('asks for a list where plain JavaScript gives it one picture', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    // @ts-expect-error: the types ask for a list, too
+    await expect(model.caption('apple.webp')).rejects.toThrow(UsageError);
+    // @ts-expect-error
+    await expect(model.caption(picture(1))).rejects.toThrow('expected a list of pictures or a tensor, got one picture');
+    await model.release();
+  });
+
   it('gives each image of a batch what it gives the image alone', async () => {
     const model = await Blip2.fromPretrained(join(folder, 'stage1'));
     const images = [picture(1), picture(2), picture(3)];

@@ -59,7 +59,7 @@ export async function openData<Item extends ImageRecord>(
   const still = {
     ...recipe,
     model: { ...model, drop_path_rate: 0 },
-    data: { ...data, train: data.eval, augment: false },
+    data: { ...data, train: data.eval, augment: false, patch_dropout: 0 },
   };
   return { training, heldOut: await TrainingData.open(still, source, options) };
 }

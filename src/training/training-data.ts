@@ -2,7 +2,8 @@ import { DataError } from '../core/index.ts';
 import { concatenate, type Dataset, type ImageRecord, type OpenOptions, type Records } from '../data/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { BatchPlan } from './batch-plan.ts';
-import { encodeDataset, openFeatureCache } from './image-features.ts';
+import { encodeDataset, featuresOf, openFeatureCache } from './image-features.ts';
+import { withPatchDropout } from './patch-dropout.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { DatasetChoice } from './recipe.ts';
 import {
@@ -85,12 +86,14 @@ export class TrainingData<Item extends ImageRecord> {
     const onBad = skipBad ? report : undefined;
     const sets = await Promise.all(data.train.map((d) => source.dataset(d, { skipBad, onSkip: report })));
     const records = concatenate(sets);
+    const dropout = { rate: data.patch_dropout, features: featuresOf(source.images).patches, seed: run.seed };
+    const dropped = (images: StepImages) => (dropout.rate === 0 ? images : withPatchDropout(images, dropout));
     if (model.freeze_vit && !data.augment) {
       const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, run, onBad, options });
-      return new TrainingData(cached.sets, settings, { images: cached.images, records, onBad });
+      return new TrainingData(cached.sets, settings, { images: dropped(cached.images), records, onBad });
     }
     const images = await (model.freeze_vit ? encodedImages : trainedImages)(source.images, settings);
-    return new TrainingData(sets, settings, { images, records, onBad });
+    return new TrainingData(sets, settings, { images: dropped(images), records, onBad });
   }
 
   /** The batch of a step, with a look at those before `end`. Throws DataError naming a picture that cannot be used. */

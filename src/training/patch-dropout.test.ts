@@ -1,0 +1,51 @@
+import { expect, it } from 'vitest';
+import { floats, toNumbers } from '../core/index.ts';
+import { input } from '../graph/index.ts';
+import { Params } from '../nn/index.ts';
+import { compile } from '../runtime/index.ts';
+import { withPatchDropout } from './patch-dropout.ts';
+import type { StepImages } from './step-images.ts';
+
+/** Two pictures of a class token and four patches, each feature a pair: its picture's number and its own. */
+const [batch, features] = [2, 5];
+const numbered: StepImages<number> = {
+  embeds: () => input('imageEmbeds', 'float32', [batch, features, 2]),
+  initial: async () => new Map(),
+  load: async () => 0,
+  feeds: async (pictures) => ({
+    imageEmbeds: floats(
+      [batch, features, 2],
+      pictures.flatMap((picture) => Array.from({ length: features }, (_, feature) => [picture, feature]).flat()),
+    ),
+  }),
+  close: async () => {},
+};
+
+const rate = 0.5;
+const images = withPatchDropout(numbered, { rate, features, seed: 3 });
+
+/** What a step reads of its pictures: for each, the features by number. */
+async function read(step: number): Promise<number[][]> {
+  const session = await compile({ seen: images.embeds(new Params(), batch) });
+  const { seen } = await session.run(await images.feeds([7, 8], step));
+  expect(seen.shape).toEqual([batch, 3, 2]);
+  const pairs = toNumbers(seen);
+  expect(pairs.filter((_, i) => i % 2 === 0)).toEqual([7, 7, 7, 8, 8, 8]);
+  const numbers = pairs.filter((_, i) => i % 2 === 1);
+  return [numbers.slice(0, 3), numbers.slice(3)];
+}
+
+it('keeps the class token and a random part of the patches, for each picture another', async () => {
+  const steps = await Promise.all(Array.from({ length: 20 }, (_, step) => read(step)));
+  for (const [first, ...patches] of steps.flat()) {
+    expect(first).toBe(0);
+    expect(new Set(patches).size).toBe(2);
+  }
+  expect(new Set(steps.flat(2))).toEqual(new Set([0, 1, 2, 3, 4]));
+  expect(steps.some(([one, other]) => `${one}` !== `${other}`)).toBe(true);
+});
+
+it('draws by the seed and the step alone', async () => {
+  expect(await read(4)).toEqual(await read(4));
+  expect(await read(4)).not.toEqual(await read(5));
+});
