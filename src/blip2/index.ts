@@ -5,6 +5,7 @@ export * from './retrieval-head.ts';
 export {
   type ReadBatch,
   type StageOneBatch,
+  type StageOneFigure,
   type StageOneLosses,
   type StageOneOptions,
   stageOneInputs,

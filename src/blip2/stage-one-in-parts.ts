@@ -13,6 +13,7 @@ import {
   ownPairs,
   readAndWrite,
   type StageOneBatch,
+  type StageOneFigure,
   type StageOneLosses,
   type StageOneOptions,
   weightedSum,
@@ -88,13 +89,16 @@ export interface StageOnePart extends PartBatch {
   readonly tokenShare: Tensor;
 }
 
+/** What a part tells of itself: ITC is the whole batch's. */
+export type FigureOfPart = Exclude<StageOneFigure, 'itc'>;
+
 /** Third: a part's losses. The gradients of `loss`, added up over all parts, are those of the whole batch's. */
 export function lossesOfPart(
   p: Params,
   part: StageOnePart,
   config: Blip2Config,
   options: StageOneOptions,
-): Pick<StageOneLosses, 'loss' | 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine'> {
+): Pick<StageOneLosses, 'loss' | FigureOfPart> {
   const { labelSmoothing = 0.1, weights = {} } = options;
   const context = contextOf(config, options);
   const pairs = fixed(part.inputIds.shape[0], 'the batch');

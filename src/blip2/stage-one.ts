@@ -87,6 +87,9 @@ export interface StageOneOptions {
   readonly dropout?: Dropout | undefined;
 }
 
+/** What training tells of a step besides the weighted sum. */
+export type StageOneFigure = 'itc' | 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine';
+
 export interface StageOneLosses {
   /** Scalars; `loss` is the weighted sum of the three. */
   readonly loss: Tensor;

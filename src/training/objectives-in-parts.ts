@@ -1,6 +1,7 @@
 import {
   type Blip2Config,
   contrastWhole,
+  type FigureOfPart,
   featuresOfPart,
   lossesOfPart,
   type StageOneOptions,
@@ -25,8 +26,6 @@ interface PartSettings {
   readonly patches: number;
   readonly imageWidth: number;
 }
-
-type Output = 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine';
 
 /** `trainSteps` for the three objectives on a batch of `accum_grad_iters` parts. Throws UsageError where it cannot be. */
 export const trainInParts =
@@ -68,11 +67,11 @@ export const trainInParts =
  */
 class ObjectivesInParts {
   readonly #settings: PartSettings;
-  readonly #steps: StepsByLength<Output>;
+  readonly #steps: StepsByLength<FigureOfPart>;
   readonly #features = new Map<number, Promise<Session<'zImage' | 'zText'>>>();
   #contrast: Promise<Session<string>> | undefined;
 
-  constructor(settings: PartSettings, steps: StepsByLength<Output>) {
+  constructor(settings: PartSettings, steps: StepsByLength<FigureOfPart>) {
     this.#settings = settings;
     this.#steps = steps;
   }
@@ -86,7 +85,7 @@ class ObjectivesInParts {
 
     const written = parts.map((own) => tokensWritten(takeRows(whole.attentionMask!, own)));
     const total = written.reduce((a, b) => a + b);
-    const means: Record<Output, number> = { itm: 0, itg: 0, itmAccuracy: 0, queryCosine: 0 };
+    const means: Record<FigureOfPart, number> = { itm: 0, itg: 0, itmAccuracy: 0, queryCosine: 0 };
     for (const [i, own] of parts.entries()) {
       const tokenShare = written[i]! / total;
       const falseTexts = toNumbers(takeRows(told.negativeText!, own));
@@ -151,7 +150,7 @@ function partGraph(
   { run, config, options, patches, imageWidth }: PartSettings,
   tokens: number,
   pool: DropoutPool,
-): TrainGraph<Output> {
+): TrainGraph<FigureOfPart> {
   const p = new Params();
   const batch = run.batch_size_train;
   const { num_query_tokens: queries, image_text_hidden_size: width } = config;

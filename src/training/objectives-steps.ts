@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   type Blip2Config,
+  type StageOneFigure,
   type StageOneOptions,
   stageOneInputs,
   stageOneLosses,
@@ -63,7 +64,7 @@ export async function trainObjectives(
   const { config, trained, files } = await qformer(data.training.records);
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
-  const kind: StepKind<ImageTextRecord, 'itc' | 'itm' | 'itg' | 'itmAccuracy' | 'queryCosine'> = {
+  const kind: StepKind<ImageTextRecord, StageOneFigure> = {
     graph: (p, parts) => lossGraph(p, parts, { config, options: objectives }),
     feeds(items, step) {
       const captions = items.map((drawn) => captionOf(drawn, run.seed));
