@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
@@ -145,6 +145,7 @@ describe('folderAt', () => {
     expect(cached).not.toBe(await folderAt(at('model'), { precision: 'int4' }));
     await writeFile(join(cached, 'mark'), '');
     expect(await folderAt(at('model'), { precision: 'int8' })).toBe(cached);
+    expect(await folderAt(relative('.', at('model')), { precision: 'int8' })).toBe(cached);
     expect(await readFile(join(cached, 'mark'), 'utf8')).toBe('');
   });
 

@@ -183,7 +183,7 @@ async function cachePath(folder: string, precision: Precision): Promise<string> 
   hash.update(await readFile(join(folder, 'config.json')));
   for (const file of new Set([...files.checkpoint.entries.values()].map((entry) => entry.file))) {
     const { size, mtimeMs } = await stat(file);
-    hash.update(JSON.stringify([file, size, mtimeMs]));
+    hash.update(JSON.stringify([basename(file), size, mtimeMs]));
   }
   const { cacheFolder } = await hubSettings();
   const name = `${basename(resolve(folder))}-${precision}-${hash.digest('hex').slice(0, 16)}`;
