@@ -12,6 +12,8 @@ const schema = z.object({
   caption_prompt: z.string().optional(),
   /** Those around a question, which stands where {} does; ours too. */
   question_prompt: z.string().optional(),
+  /** How many of ITM's logits a cosine of ITC is worth where a search adds both (`rerankScore`); ours too. */
+  rerank_itc_weight: z.number().nonnegative().optional(),
 });
 
 /** What BLIP-2 adds to its three parts, under the names of a Hugging Face `config.json`. */

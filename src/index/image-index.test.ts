@@ -153,6 +153,14 @@ it('scores as the model does, and ranks what ITM has read by the sum of cosine a
   falling(reread.map(({ itc }, i) => itc + logits[i]![0]!.logit));
   falling(found.slice(4).map(({ itc }) => itc));
 
+  const weighing = await Blip2.fromPretrained(join(folder, 'model'));
+  weighing.files.config.rerank_itc_weight = 1000;
+  const other = await ImageIndex.open(join(place, 'index'), weighing);
+  const weighed = await other.search({ text }, { candidates: 4 });
+  expect(weighed.map(({ step }) => step)).toEqual(found.map(({ step }) => step));
+  falling(weighed.map(({ itc }) => itc)); // a cosine that is worth a thousand logits decides
+  await other.close();
+
   const byCosine = await index.search({ text }, { rerank: false, k: 4 });
   falling(byCosine.map(({ itc }) => itc));
   const names = (results: Found[]) => results.map(({ image }) => image).sort();

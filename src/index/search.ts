@@ -1,5 +1,5 @@
 import { floats, toFloat32, type Value } from '../core/index.ts';
-import { type Blip2, firstTokens, type ImageInput } from '../pipelines/index.ts';
+import { type Blip2, firstTokens, type ImageInput, rerankScore } from '../pipelines/index.ts';
 import type { Hit, VectorIndex } from './vector-index.ts';
 
 /** What is searched for: pictures that a text describes, or pictures like another. */
@@ -33,8 +33,8 @@ export interface Found {
 const pairsAtOnce = 32;
 
 /**
- * The search in two steps (§4.4): the best by ITC, of which the first `candidates` are ranked anew by the sum of ITC's
- * cosine and ITM's logit, as the reference and `blip2 evaluate` do.
+ * The search in two steps (§4.4): the best by ITC, of which the first `candidates` are ranked anew by ITC's cosine and
+ * ITM's logit together (`rerankScore`), as `blip2 evaluate` does.
  */
 export async function searchImages(
   { index, model }: { index: VectorIndex; model: Blip2 },
@@ -56,7 +56,7 @@ interface Scored extends Pick<Found, 'itm' | 'step'> {
   readonly hit: Hit;
 }
 
-/** Step 2: the hits by the sum of ITC's cosine and ITM's logit. */
+/** Step 2: the hits by both. */
 async function readAgain(
   { index, model }: { index: VectorIndex; model: Blip2 },
   text: string,
@@ -72,7 +72,8 @@ async function readAgain(
     scored.push(
       ...some.map((hit, i) => {
         const { probability: itm, logit } = scores[i]!;
-        return { hit, itm, sum: hit.itc + logit, step: 'itm' as const };
+        const sum = rerankScore({ itc: hit.itc, logit }, model.files.config.rerank_itc_weight);
+        return { hit, itm, sum, step: 'itm' as const };
       }),
     );
   }

@@ -16,7 +16,15 @@ export { exportOnnx } from './export-onnx.ts';
 export type { FeatureSpace, ImageInput, Images, OneImage } from './images.ts';
 export { type LayerGroup, layerGroups } from './layer-formats.ts';
 export type { LikelihoodOptions } from './likelihood.ts';
-export { bestQueryCosines, firstTokens, type Match, type MatchOptions, type Pair, type PairScore } from './match.ts';
+export {
+  bestQueryCosines,
+  firstTokens,
+  type Match,
+  type MatchOptions,
+  type Pair,
+  type PairScore,
+  rerankScore,
+} from './match.ts';
 export type { ModelFiles } from './model-files.ts';
 export {
   folderAt,

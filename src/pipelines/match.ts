@@ -67,9 +67,17 @@ export interface Pair {
 export interface PairScore {
   /** That they belong together. */
   readonly probability: number;
-  /** The logit of "match", which ranks: the reference adds it to ITC's cosine (LAVIS, `compute_sim_matrix`). */
+  /** The logit of "match". */
   readonly logit: number;
 }
+
+/**
+ * What the second step of a search ranks by (§4.4): ITC's cosine and ITM's logit, added. The reference adds them as they
+ * are (LAVIS, `compute_sim_matrix`), which leaves the cosine little to say: candidates are several logits apart, but a few
+ * hundredths of a cosine. `rerank_itc_weight` in a model's config.json says how many logits a cosine is worth.
+ */
+export const rerankScore = ({ itc, logit }: { itc: number; logit: number }, itcWeight = 1): number =>
+  itcWeight * itc + logit;
 
 /** ITM of each pair of an image and a text. Give as many as fit in memory. */
 export async function matchPairs(

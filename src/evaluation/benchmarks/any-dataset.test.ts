@@ -104,6 +104,8 @@ describe('retrieval', () => {
       // Of six pictures every one is among the first ten; of twelve captions there are two, so one is.
       expect(metrics[ranking]).toMatchObject({ img_r10: 100, txt_r1: expect.any(Number) });
     }
+    const weighed = await evaluate('retrieval', { test, run: { k_test: 12, itc_weight: 1e4 } });
+    expect(weighed.metrics).toEqual({ ...metrics, itc_itm: metrics.itc }); // a cosine that outweighs every logit
     const alone = await evaluate('retrieval', { test, run: { k_test: 0 } });
     expect(alone.metrics).toEqual({ images: 6, texts: 12, itc: metrics.itc });
   });

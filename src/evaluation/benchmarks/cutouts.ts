@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
 import { commonRun, cutoutData, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
-import { evaluateRetrieval } from './recall.ts';
+import { evaluateRetrieval, type RetrievalOptions } from './recall.ts';
 import { scoreWritten } from './score-written.ts';
 import type { Subject } from './subject.ts';
 
@@ -33,6 +33,8 @@ export const cutouts = defineBenchmark(
       subsets: z.array(z.enum(Object.keys(subsets))).default(Object.keys(subsets)),
       /** How many candidates of each query ITM reads; 0: none. */
       k_test: z.int().nonnegative().default(10),
+      /** How many of ITM's logits a cosine is worth in `itc_itm`; absent: as the model's config.json says. */
+      itc_weight: z.number().nonnegative().optional(),
     }),
   }),
   async (subject, { data, run }) => {
@@ -47,7 +49,10 @@ export const cutouts = defineBenchmark(
       );
       if (wanted.length === 0) continue;
       const records = wanted.map((row) => recordOf(data.path, row));
-      reports.push([name, await evaluateSubset(subject, records, { name, neighbour, k: run.k_test })]);
+      reports.push([
+        name,
+        await evaluateSubset(subject, records, { name, neighbour, k: run.k_test, itcWeight: run.itc_weight }),
+      ]);
     }
     return {
       metrics: Object.fromEntries(reports.map(([name, { metrics }]) => [name, metrics])),
@@ -64,16 +69,15 @@ const recordOf = (folder: string, { id, image, captions }: CutoutRow): ImageText
   captions,
 });
 
-interface SubsetOptions {
+interface SubsetOptions extends Pick<RetrievalOptions, 'k' | 'itcWeight'> {
   readonly name: string;
   readonly neighbour: NearestNeighbour | undefined;
-  readonly k: number;
 }
 
 async function evaluateSubset(
   subject: Subject,
   listed: readonly ImageTextRecord[],
-  { name, neighbour, k }: SubsetOptions,
+  { name, neighbour, ...rerank }: SubsetOptions,
 ): Promise<Report> {
   const { records, pictures } = await subject.pictures(listed, name);
   const references = records.map(({ captions }) => captions);
@@ -85,7 +89,7 @@ async function evaluateSubset(
       images: records.length,
       texts: texts.length,
       ...(subject.matches &&
-        (await evaluateRetrieval(subject, pictures, { references, texts, k, part: name })).recalls),
+        (await evaluateRetrieval(subject, pictures, { references, texts, ...rerank, part: name })).recalls),
       ...(captions && { captions: scoreWritten(captions, references) }),
       ...(nearest && { nearest_neighbour: scoreWritten(nearest, references) }),
     },

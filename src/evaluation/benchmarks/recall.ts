@@ -1,5 +1,5 @@
 import { floats, type Value } from '../../core/index.ts';
-import type { Pair } from '../../pipelines/index.ts';
+import { type Pair, rerankScore } from '../../pipelines/index.ts';
 import { ranksOf, recallAtK } from '../metrics/index.ts';
 import type { Metrics } from './benchmark.ts';
 import type { Pictures, Subject } from './subject.ts';
@@ -11,6 +11,8 @@ export interface RetrievalOptions {
   readonly texts: readonly string[];
   /** How many candidates of each query ITM reads; 0: none. */
   readonly k: number;
+  /** How many of ITM's logits a cosine is worth; absent: as the model's config.json says. */
+  readonly itcWeight: number | undefined;
   readonly part: string;
 }
 
@@ -31,7 +33,7 @@ export interface Found {
 export async function evaluateRetrieval(
   subject: Subject,
   pictures: Pictures,
-  { references, texts, k, part }: RetrievalOptions,
+  { references, texts, k, itcWeight = subject.itcWeight, part }: RetrievalOptions,
 ): Promise<Retrieval> {
   const itc = await subject.cosines(pictures, texts, part);
   const captions = references.map((each) => new Set(each));
@@ -41,7 +43,9 @@ export async function evaluateRetrieval(
   const candidates = bestByCosine(itc, k);
   const { pairs } = candidates;
   const itm = (await subject.matchPairs(pictures, texts, { pairs, part })).map(({ logit }) => logit);
-  const sum = pairs.map(({ image, text }, i) => itm[i]! + itc.data[image * texts.length + text]!); // as LAVIS ranks
+  const sum = pairs.map(({ image, text }, i) =>
+    rerankScore({ itc: itc.data[image * texts.length + text]!, logit: itm[i]! }, itcWeight),
+  );
   const recalls = {
     itc: recallByCosine(scores),
     itm: recallOfRanked(scores, candidates, itm),

@@ -6,7 +6,7 @@ import { evaluateRetrieval } from './recall.ts';
 
 /**
  * Retrieval in any dataset, pictures by captions and captions by pictures, of which each may have several: by ITC alone
- * (`itc`), and with the best `k_test` ranked anew by ITM (`itm`) or by the sum of both (`itc_itm`, as LAVIS ranks).
+ * (`itc`), and with the best `k_test` ranked anew by ITM (`itm`) or by both together (`itc_itm`).
  */
 export const retrieval = defineBenchmark(
   recipeOf('retrieval', {
@@ -14,6 +14,8 @@ export const retrieval = defineBenchmark(
     run: commonRun.extend({
       /** How many candidates of each query ITM reads; 0: none. The paper: 128 (§4.4). */
       k_test: z.int().nonnegative().default(128),
+      /** How many of ITM's logits a cosine is worth in `itc_itm`; absent: as the model's config.json says, else 1, as LAVIS. */
+      itc_weight: z.number().nonnegative().optional(),
     }),
   }),
   async (subject, { model, data, run }) => {
@@ -22,7 +24,7 @@ export const retrieval = defineBenchmark(
     const { records, pictures } = await subject.pictures(listed, 'retrieval');
     const references = records.map(({ captions }) => captions);
     const texts = [...new Set(references.flat())];
-    const options = { references, texts, k: run.k_test, part: 'retrieval' };
+    const options = { references, texts, k: run.k_test, itcWeight: run.itc_weight, part: 'retrieval' };
     const { recalls, found } = await evaluateRetrieval(subject, pictures, options);
     return {
       metrics: { images: records.length, texts: texts.length, ...recalls },

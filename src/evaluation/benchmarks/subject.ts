@@ -54,6 +54,11 @@ export class Subject {
     return this.#model.uses.includes('match');
   }
 
+  /** How many of ITM's logits a cosine of ITC is worth, if it says so. */
+  get itcWeight(): number | undefined {
+    return this.#model.files.config.rerank_itc_weight;
+  }
+
   /** Takes what cannot be used, where that is to be left out. */
   get onBad(): ((error: DataError) => void) | undefined {
     const { skipBad, onMessage } = this.#options;
