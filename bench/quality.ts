@@ -5,7 +5,7 @@ import type { Claim, Row } from './measure.ts';
 
 const environment = {
   /** A model that `blip2 train` wrote, of stage 1 or 2. */
-  model: process.env.MODEL ?? 'runs/pocket-scenes/model',
+  model: process.env.MODEL ?? 'runs/pocket/model',
   dataset: process.env.DATASET_DIR ?? '../shared/dataset',
   limit: process.env.LIMIT === undefined ? undefined : Number(process.env.LIMIT),
 };
