@@ -34,6 +34,19 @@ describe('a recipe', () => {
     const overrides = ['task=boil', 'pot.water=3'];
     expect(parseRecipeText(schema, '{}', { overrides })).toEqual({ task: 'boil', pot: { water: 3 } });
   });
+
+  it('takes a text with a colon for a text, and what is in brackets for YAML', () => {
+    const prompts = z.strictObject({
+      prompt: z.string(),
+      sizes: z.array(z.number()),
+      dish: z.record(z.string(), z.number()),
+    });
+    for (const prompt of ['Question: {} Answer:', 'Question: {}', '*']) {
+      const overrides = [`prompt=${prompt}`, 'sizes=[1, 2]', 'dish={salt: 3}'];
+      expect(parseRecipeText(prompts, '{}', { overrides })).toEqual({ prompt, sizes: [1, 2], dish: { salt: 3 } });
+    }
+    expect(() => parseRecipeText(prompts, '{}', { overrides: ['sizes=[1'] })).toThrow(UsageError);
+  });
 });
 
 describe('what is wrong with a recipe', () => {

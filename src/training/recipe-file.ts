@@ -6,7 +6,7 @@ import { nearest, UsageError } from '../core/index.ts';
 type Tree = Record<string, unknown>;
 
 /**
- * Reads a recipe and lays `key=value` arguments (`run.init_lr=1e-4`; values are YAML) over it.
+ * Reads a recipe and lays `key=value` arguments (`run.init_lr=1e-4`; values are YAML, lists and mappings in brackets) over it.
  * Throws UsageError naming the file and the field; an unknown key comes with the nearest known one.
  */
 export async function readRecipeFile<Schema extends z.ZodType>(
@@ -32,7 +32,7 @@ export function parseRecipeText<Schema extends z.ZodType>(
   for (const override of overrides) {
     const [path, yaml] = [override.slice(0, override.indexOf('=')), override.slice(override.indexOf('=') + 1)];
     if (!override.includes('=')) throw new UsageError(`${override}: expected key=value, such as run.seed=7`);
-    set(tree, path.split('.'), parseYaml(yaml, path));
+    set(tree, path.split('.'), parseArgument(yaml, path));
   }
   const parsed = schema.safeParse(tree);
   if (parsed.success) return parsed.data;
@@ -44,6 +44,17 @@ function parseYaml(text: string, where: string): unknown {
     return parse(text);
   } catch (cause) {
     throw new UsageError(`${where}: ${cause instanceof Error ? cause.message.split('\n')[0] : cause}`, { cause });
+  }
+}
+
+/** The value of an argument. Lists and mappings stand in brackets there, so `Question: {} Answer:` is the text it looks like. */
+function parseArgument(text: string, path: string): unknown {
+  if (/^\s*[[{"']/.test(text)) return parseYaml(text, path);
+  try {
+    const scalar: unknown = parse(text);
+    return typeof scalar === 'object' && scalar !== null ? text : scalar;
+  } catch {
+    return text;
   }
 }
 
