@@ -90,7 +90,8 @@ describe('resolveModel', () => {
 
   it('leaves an aborted download to be continued, never under its final name', async () => {
     const abort = new AbortController();
-    hub.cuts.push(30_000, 30_000);
+    // Every connection breaks: on a slow machine one may bring nothing, and the next must still not bring the whole file.
+    hub.cuts.splice(0, Number.POSITIVE_INFINITY, ...Array<number>(10).fill(30_000));
     const onProgress = (event: ProgressEvent) => {
       if (event.status === 'progress' && event.loaded > 30_000) abort.abort(new Error('enough'));
     };
