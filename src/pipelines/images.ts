@@ -17,12 +17,15 @@ export type Images = readonly ImageInput[] | Value<'float32'>;
 /** One of these; a value has a batch of one. */
 export type OneImage = ImageInput | Value<'float32'>;
 
-export const imagesOf = (image: OneImage): Images => (typeof image === 'object' && 'dtype' in image ? image : [image]);
+export const imagesOf = (image: OneImage): Images => (isTensor(image) ? image : [image]);
+
+const isTensor = (images: Images | OneImage): images is Value<'float32'> =>
+  typeof images === 'object' && 'dtype' in images;
 
 /** Whether images are a tensor and not a list. Throws UsageError for one picture alone, which JavaScript lets pass. */
 function areComputed(images: Images): images is Value<'float32'> {
+  if (isTensor(images)) return true;
   if (Array.isArray(images)) return false;
-  if (typeof images === 'object' && 'dtype' in images) return true;
   throw new UsageError(
     'images: expected a list of pictures or a tensor, got one picture; put it into a list: [picture]',
   );

@@ -31,9 +31,11 @@ interface PartSettings {
 export const trainInParts =
   (config: Blip2Config, options: StageOneOptions): typeof trainSteps =>
   async (recipe, { training, heldOut, images }, kind) => {
-    const { model, run } = recipe;
+    const { model, data, run } = recipe;
     if (!model.freeze_vit) throw new UsageError('run.accum_grad_iters: expected 1, because model.freeze_vit is false');
     if (options.matchingPairs) throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
+    // The parts are fed whole features, twice over.
+    if (data.patch_dropout > 0) throw new UsageError('run.accum_grad_iters: expected 1, because of data.patch_dropout');
     const { patches, width: imageWidth } = featuresOf(images);
     const initial = startFrom(kind.given, { seed: run.seed, initializerRange: kind.initializerRange });
     const settings = { run, config, options, patches, imageWidth };

@@ -6,8 +6,8 @@ import { nearest, UsageError } from '../core/index.ts';
 type Tree = Record<string, unknown>;
 
 /**
- * Reads a recipe and lays `key=value` arguments (`run.init_lr=1e-4`; values are YAML, lists and mappings in brackets) over it.
- * Throws UsageError naming the file and the field; an unknown key comes with the nearest known one.
+ * Reads a recipe and lays `key=value` arguments (`run.init_lr=1e-4`; values are YAML, lists and mappings in
+ * brackets) over it. Throws UsageError naming the file and the field; an unknown key comes with the nearest known one.
  */
 export async function readRecipeFile<Schema extends z.ZodType>(
   schema: Schema,
@@ -47,7 +47,7 @@ function parseYaml(text: string, where: string): unknown {
   }
 }
 
-/** The value of an argument. Lists and mappings stand in brackets there, so `Question: {} Answer:` is the text it looks like. */
+/** An argument's value. Lists and mappings stand in brackets there, so `Question: {} Answer:` is the text it looks like. */
 function parseArgument(text: string, path: string): unknown {
   if (/^\s*[[{"']/.test(text)) return parseYaml(text, path);
   try {
