@@ -19,6 +19,7 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'blip2-tune-'));
   await writeRandomModel(join(folder, 'one'), { quantised: true });
+  await writeJson(join(folder, 'one/config.json'), { ...(await json('one/config.json')), rerank_itc_weight: 100 });
   await writeRandomModel(join(folder, 'two'), { language: true });
   await writeT5(join(folder, 't5'));
   await writePictures();
@@ -209,6 +210,11 @@ describe('fine-tuning for retrieval, on augmented pictures of another size', () 
     const [match] = await model.match(join(folder, '0.png'), ['a red dog']);
     expect(match!.itm).toBeGreaterThan(0);
     await model.release();
+  });
+
+  it('does not keep the weight of a cosine, which belongs to the heads as they were', async () => {
+    expect(await json('one/config.json')).toHaveProperty('rerank_itc_weight');
+    expect(await json('retrieval/model/config.json')).not.toHaveProperty('rerank_itc_weight');
   });
 });
 

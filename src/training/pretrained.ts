@@ -67,7 +67,8 @@ export async function readPretrained(model: string, size?: number): Promise<Pret
   if (json.quantization_config !== undefined) {
     throw new UsageError(`${folder} is quantised; name the model that it was made from`);
   }
-  const config = parseBlip2Config(json);
+  // A weight that was found for the heads as they were says nothing of what they become.
+  const { rerank_itc_weight: _, ...config } = parseBlip2Config(json);
   const checkpoint = await Checkpoint.open(folder);
   const rest = [...checkpoint.entries].filter(([name]) => !parts.some((part) => name.startsWith(part)));
   const trained = await trainableWeights(new Map(rest));

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
 import { commonRun, cutoutData, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
-import { evaluateRetrieval, type RetrievalOptions } from './recall.ts';
+import { evaluateRetrieval, type RetrievalOptions, rerankRun } from './recall.ts';
 import { scoreWritten } from './score-written.ts';
 import type { Subject } from './subject.ts';
 
@@ -31,10 +31,7 @@ export const cutouts = defineBenchmark(
     data: cutoutData,
     run: commonRun.extend({
       subsets: z.array(z.enum(Object.keys(subsets))).default(Object.keys(subsets)),
-      /** How many candidates of each query ITM reads; 0: none. */
-      k_test: z.int().nonnegative().default(10),
-      /** How many of ITM's logits a cosine is worth in `itc_itm`; absent: as the model's config.json says. */
-      itc_weight: z.number().nonnegative().optional(),
+      ...rerankRun(10),
     }),
   }),
   async (subject, { data, run }) => {

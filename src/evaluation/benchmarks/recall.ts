@@ -1,17 +1,25 @@
+import { z } from 'zod';
 import { floats, type Value } from '../../core/index.ts';
 import { type Pair, rerankScore } from '../../pipelines/index.ts';
 import { ranksOf, recallAtK } from '../metrics/index.ts';
 import type { Metrics } from './benchmark.ts';
 import type { Pictures, Subject } from './subject.ts';
 
+/** What a benchmark's `run` says of the second reading. */
+export const rerankRun = (candidates: number) => ({
+  /** How many candidates of each query ITM reads; 0: none. */
+  k_test: z.int().nonnegative().default(candidates),
+  /** How many of ITM's logits a cosine is worth in `itc_itm`; absent: as the model's config.json says, else 1, as LAVIS. */
+  itc_weight: z.number().nonnegative().optional(),
+});
+
 export interface RetrievalOptions {
   /** The captions of every picture. */
   readonly references: readonly (readonly string[])[];
   /** What is searched: all different captions. */
   readonly texts: readonly string[];
-  /** How many candidates of each query ITM reads; 0: none. */
+  /** `k_test` and `itc_weight` of {@link rerankRun}. */
   readonly k: number;
-  /** How many of ITM's logits a cosine is worth; absent: as the model's config.json says. */
   readonly itcWeight: number | undefined;
   readonly part: string;
 }

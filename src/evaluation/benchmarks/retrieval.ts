@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import { UsageError } from '../../core/index.ts';
 import { groupByImage, nameOf, openDataset } from '../../data/index.ts';
 import { captionData, commonRun, defineBenchmark, evenly, recipeOf } from './benchmark.ts';
-import { evaluateRetrieval } from './recall.ts';
+import { evaluateRetrieval, rerankRun } from './recall.ts';
 
 /**
  * Retrieval in any dataset, pictures by captions and captions by pictures, of which each may have several: by ITC alone
@@ -11,12 +10,7 @@ import { evaluateRetrieval } from './recall.ts';
 export const retrieval = defineBenchmark(
   recipeOf('retrieval', {
     data: captionData,
-    run: commonRun.extend({
-      /** How many candidates of each query ITM reads; 0: none. The paper: 128 (§4.4). */
-      k_test: z.int().nonnegative().default(128),
-      /** How many of ITM's logits a cosine is worth in `itc_itm`; absent: as the model's config.json says, else 1, as LAVIS. */
-      itc_weight: z.number().nonnegative().optional(),
-    }),
+    run: commonRun.extend(rerankRun(128)), // §4.4
   }),
   async (subject, { model, data, run }) => {
     if (!subject.matches) throw new UsageError(`${model}: expected a model that compares images with texts`);
