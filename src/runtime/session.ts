@@ -35,6 +35,11 @@ export interface SessionOptions {
    * for which weights are repacked at every run, take half as long again. Others than floats have to be repacked.
    */
   readonly mapped?: boolean;
+  /**
+   * Keep the memory of a run for the next one, which is faster (default). Without, several sessions that take turns share
+   * what the process has, instead of each keeping what its largest run took.
+   */
+  readonly arena?: boolean;
   /** Spinning threads answer faster, but steal time from anything else that runs; off where sessions share the cores. */
   readonly spinning?: boolean;
   /** What is done to every graph before it is compiled: see quantise/. */
@@ -177,6 +182,7 @@ function sessionOptions({
   device = 'cpu',
   threads,
   mapped = false,
+  arena = true,
   spinning = true,
 }: SessionOptions): ort.InferenceSession.SessionOptions {
   return {
@@ -184,6 +190,7 @@ function sessionOptions({
     graphOptimizationLevel: 'all',
     // A plan for all memory at once would lie beside what the arena has kept from the first run: nearly twice the memory.
     enableMemPattern: false,
+    enableCpuMemArena: arena,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     logSeverityLevel: 4,
     extra: {

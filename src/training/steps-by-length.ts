@@ -84,9 +84,10 @@ export class StepsByLength<O extends string> {
  * Several graphs take turns on the same cores: a thread that spins after its turn would take one from the next. Frozen
  * weights are there once for all of them.
  */
-export const sessionOptions = ({ threads }: Recipe['run']) => ({
+export const sessionOptions = ({ threads, memory_arena: arena }: Recipe['run']) => ({
   spinning: false,
   mapped: true,
+  arena,
   ...(threads === undefined ? {} : { threads }),
 });
 
