@@ -1,15 +1,7 @@
 import { dirname, relative } from 'node:path';
 import { z } from 'zod';
 import { DataError, type Value } from '../core/index.ts';
-import {
-  concatenate,
-  datasetConfig,
-  groupByImage,
-  type ImageTextRecord,
-  Loader,
-  nameOf,
-  openDataset,
-} from '../data/index.ts';
+import { datasetConfig, groupByImage, type ImageTextRecord, Loader, nameOf, openDataset } from '../data/index.ts';
 import type { ImageProcessor } from '../image/index.ts';
 import { Blip2, bootstrapCaptions } from '../pipelines/index.ts';
 import { type BootstrapRecord, bootstrapRecord, RecordFile } from './record-file.ts';
@@ -64,7 +56,8 @@ export async function bootstrap(
   const { model, filter = model, data, run } = recipe;
   const { signal, onSkip, onProgress } = options;
   const skipping = onSkip ? { skipBad: true, onSkip } : {};
-  const pictures = groupByImage(concatenate(await Promise.all(data.train.map((d) => openDataset(d, skipping)))));
+  const datasets = await Promise.all(data.train.map((d) => openDataset(d, skipping)));
+  const pictures = datasets.flatMap(groupByImage); // each by itself: another dataset may have the same ids
   const file = await RecordFile.open(run.output, bootstrapRecord);
   const left = pictures.filter((picture) => !file.has(nameIn(run.output, picture)));
   const loading = { ...(run.threads && { threads: run.threads }), ...(signal && { signal }) };

@@ -88,3 +88,7 @@ export function multiplyRows(matrix: Float32Array, factors: Float32Array): Float
   const width = matrix.length / factors.length;
   return matrix.map((x, i) => x * factors[Math.floor(i / width)]!);
 }
+
+/** A value over a copy of the data. */
+export const copyOf = <D extends DType>({ dtype, shape, data }: Value<D>): Value<D> =>
+  value(dtype, shape, data.slice() as TypedArrayOf<D>);

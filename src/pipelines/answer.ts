@@ -35,7 +35,7 @@ export function questionPrompt({ files: { config, language, instructed } }: Sess
 
 /**
  * The language model's answers to a question about an image, or the likeliest candidates: `numReturnSequences` of them,
- * best first; `score` is the mean log-probability.
+ * best first. `score` is as of everything written, and of a candidate the log-probability of the whole of it.
  */
 export async function answers(
   sessions: Sessions,
@@ -73,7 +73,10 @@ async function readQuestion(
   return { features, prompt };
 }
 
-/** Candidates by their likelihood per token, the end included, as the reference ranks answers for VQA. */
+/**
+ * Candidates by their likelihood, the end included, not by that of a token: so the reference ranks (LAVIS, `predict_class`
+ * of blip2_t5_instruct.py and blip2_vicuna_instruct.py, whose mean is over a batch's padded length).
+ */
 async function rankAnswers(
   sessions: Sessions,
   features: Value,
@@ -91,8 +94,8 @@ async function rankAnswers(
   requireRoom(lm, read, Math.max(...rows.map((row) => row.length)));
   signal?.throwIfAborted();
   const decoding = await (await sessions.languageModel()).prefill(read, { copies: candidates.length });
-  const scores = (await tokenLogProbabilities(decoding, rows, signal)).map(mean);
+  const scores = (await tokenLogProbabilities(decoding, rows, signal)).map(sum);
   return candidates.map((text, i) => ({ text, score: scores[i]! })).sort((a, b) => b.score - a.score);
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
+const sum = (values: readonly number[]): number => values.reduce((total, x) => total + x, 0);

@@ -1,4 +1,4 @@
-import type { Value } from '../core/index.ts';
+import { copyOf, type Value } from '../core/index.ts';
 import type { ResolveOptions } from '../hub/index.ts';
 import type { SessionOptions } from '../runtime/index.ts';
 import { type AnswerOptions, answers, type QuestionOptions, streamAnswer } from './answer.ts';
@@ -74,8 +74,8 @@ export class Blip2 {
   }
 
   /** What the Q-Former reads of images, `imageEmbeds` [B, P, Dv]: other methods take it in place of the images. */
-  encodeImages(images: Images, { signal }: { signal?: AbortSignal } = {}): Promise<Value<'float32'>> {
-    return imageFeatures(this.#sessions, images, signal);
+  async encodeImages(images: Images, { signal }: { signal?: AbortSignal } = {}): Promise<Value<'float32'>> {
+    return copyOf(await imageFeatures(this.#sessions, images, signal));
   }
 
   /** The shape of what `encodeImages` gives of one image, and a name for its numbers. */

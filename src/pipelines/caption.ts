@@ -53,7 +53,8 @@ export async function* streamCaption(
   yield written!.text;
 }
 
-const captionPrompt = ({ files }: Sessions): string => files.config.caption_prompt ?? '';
+/** The words that training taught a model to begin captions with. */
+export const captionPrompt = ({ files }: Sessions): string => files.config.caption_prompt ?? '';
 
 function promptsFor(images: number, prompt: string | readonly string[]): readonly string[] {
   if (typeof prompt === 'string') return new Array<string>(images).fill(prompt);

@@ -1,4 +1,4 @@
-import { int64s, UsageError, type Value } from '../core/index.ts';
+import { copyOf, int64s, UsageError, type Value } from '../core/index.ts';
 import { type Images, imageFeatures } from './images.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
@@ -41,7 +41,7 @@ export async function embed(sessions: Sessions, { images, texts, signal }: Embed
 
 async function embedImages(sessions: Sessions, features: Value): Promise<Embeddings> {
   const { queries, image_embeds_proj } = await readQueries(sessions, features);
-  return { image_embeds: queries!, ...(image_embeds_proj && { image_embeds_proj }) };
+  return { image_embeds: copyOf(queries!), ...(image_embeds_proj && { image_embeds_proj: copyOf(image_embeds_proj) }) };
 }
 
 async function embedPairs(

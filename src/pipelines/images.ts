@@ -42,7 +42,10 @@ async function readOne(image: ImageInput, p: ImageProcessor): Promise<RawImage> 
   return readModelImage(image, p, { exifRotate: true }); // as transformers' load_image, for pictures from cameras
 }
 
-/** What the Q-Former reads of images: imageEmbeds [B, P, Dv]. Throws the signal's reason before each step. */
+/**
+ * What the Q-Former reads of images: imageEmbeds [B, P, Dv], of a picture that was seen before from memory. Throws the
+ * signal's reason before each step.
+ */
 export async function imageFeatures(
   sessions: Sessions,
   images: Images,
@@ -52,6 +55,11 @@ export async function imageFeatures(
   if (areComputed(images) && images.shape.length === 3) return images;
   const pixelValues = await readPixels(images, sessions.files.processor);
   signal?.throwIfAborted();
+  const encode = () => encodePixels(sessions, pixelValues);
+  return pixelValues.shape[0] === 1 ? sessions.seen.features(pixelValues, encode) : encode();
+}
+
+async function encodePixels(sessions: Sessions, pixelValues: Value<'float32'>): Promise<Value<'float32'>> {
   const vision = await sessions.vision(sizeOf(pixelValues));
   const { image_embeds } = await vision.run({ pixel_values: pixelValues }, { image_embeds: null });
   return floats(image_embeds.shape, toFloat32(image_embeds));

@@ -3,8 +3,8 @@ import { Params } from '../nn/index.ts';
 import {
   declare,
   type Format,
-  formatOf,
   formats,
+  formatsOf,
   isPrecise,
   type LinearWeight,
   linearWeights,
@@ -26,8 +26,8 @@ export const linearLayers = (files: ModelFiles): ReturnType<typeof linearWeights
   linearWeights(allGraphs(new Params(), files));
 
 /**
- * What becomes of each linear layer at a precision, by policy and by measured error; those that are not named stay as
- * they are. Weights are read one at a time; `onProgress` is told which one.
+ * What becomes of each linear layer at a precision: the smallest format of the policy that errs little enough; those that
+ * are not named stay as they are. Weights are read one at a time; `onProgress` is told which one.
  */
 export async function plannedFormats(
   { checkpoint }: ModelFiles,
@@ -37,11 +37,12 @@ export async function plannedFormats(
   const planned = new Map<string, Format>();
   for (const [i, layer] of [...layers.values()].entries()) {
     onProgress?.(i + 1);
-    const format = formatOf(layer, precision);
-    if (!format) continue;
+    const choices = formatsOf(layer, precision);
+    if (choices.length === 0) continue;
     const weight = await readWeight(checkpoint, layer.name);
-    const scales = formats[format].scales(weight, layer);
-    if (roundingError(weight, scales, layer.width) <= tolerated[format]) planned.set(layer.name, format);
+    const errs = (format: Format) => roundingError(weight, formats[format].scales(weight, layer), layer.width);
+    const format = choices.find((choice) => errs(choice) <= tolerated[choice]);
+    if (format) planned.set(layer.name, format);
   }
   return planned;
 }
@@ -69,7 +70,7 @@ export function storedParameters(files: ModelFiles): ReturnType<typeof declarePa
 
 /** Linear layers that differ in their number only, and how they are computed. */
 export interface LayerGroup {
-  /** The names of their weights, `*` for the number. */
+  /** The names of their weights: `*` for the number, or `{0,3}` where the other layers are kept in another way. */
   readonly layers: string;
   readonly count: number;
   /** [out, in] */
@@ -80,21 +81,32 @@ export interface LayerGroup {
   readonly rows: 'int8' | 'int16' | 'float32';
 }
 
+/** The number of a layer in the name of its weight. */
+const number = /\.(\d+)\./;
+
 /** What became of each linear layer of a model, in groups of equals. */
 export function layerGroups(files: ModelFiles): LayerGroup[] {
-  const groups = new Map<string, LayerGroup>();
+  const groups = new Map<string, Omit<LayerGroup, 'layers'> & { readonly names: string[] }>();
+  const ways = new Map<string, Set<string>>();
   for (const layer of linearLayers(files).values()) {
     const format = storedFormat(files.checkpoint, layer.name);
-    const group = {
-      layers: layer.name.replaceAll(/\.\d+\./g, '.*.'),
+    const kept = {
       shape: [layer.out, layer.width] as const,
       weights: format ?? files.checkpoint.entry(layer.name).dtype,
       rows: rowsOf(format, layer),
     };
-    const key = JSON.stringify(group);
-    groups.set(key, { ...group, count: (groups.get(key)?.count ?? 0) + 1 });
+    const pattern = layer.name.replace(number, '.*.');
+    const key = JSON.stringify([pattern, kept]);
+    const names = [...(groups.get(key)?.names ?? []), layer.name];
+    groups.set(key, { ...kept, names, count: names.length });
+    ways.set(pattern, (ways.get(pattern) ?? new Set()).add(key));
   }
-  return [...groups.values()];
+  return [...groups.values()].map(({ names, ...kept }) => {
+    const pattern = names[0]!.replace(number, '.*.');
+    const numbers = names.map((name) => number.exec(name)?.[1] ?? '');
+    const layers = ways.get(pattern)!.size === 1 ? pattern : pattern.replace('*', `{${numbers.join(',')}}`);
+    return { layers, ...kept };
+  });
 }
 
 function rowsOf(format: Format | undefined, layer: LinearWeight): LayerGroup['rows'] {

@@ -1,11 +1,12 @@
 import { UsageError } from '../core/index.ts';
 import type { Decoding } from '../generation/index.ts';
+import { captionPrompt } from './caption.ts';
 import { type Images, imageFeatures } from './images.ts';
 import type { Sessions } from './sessions.ts';
 import { readPrompts, readQueryPrompts, requireRoom } from './write.ts';
 
 export interface LikelihoodOptions {
-  /** The words that captions begin with; what they cost is not counted. */
+  /** The words that captions begin with; what they cost is not counted. Default: as of `caption`. */
   readonly prompt?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -18,7 +19,7 @@ export async function captionLogProbabilities(
   sessions: Sessions,
   images: Images,
   captions: readonly string[],
-  { prompt = '', signal }: LikelihoodOptions = {},
+  { prompt = captionPrompt(sessions), signal }: LikelihoodOptions = {},
 ): Promise<number[][]> {
   const features = await imageFeatures(sessions, images);
   if (features.shape[0] !== captions.length) {

@@ -136,6 +136,23 @@ it('a layer whose outliers would cost the other weights their digits stays as it
   expect(entries.has(`${name.replace('layer.0', 'layer.1')}.int8`)).toBe(true);
 });
 
+it('a layer that four bits would round too much is kept in eight', async () => {
+  await writeRandomModel(at('uneven'), { language: true });
+  const name = 'language_model.model.layers.1.self_attn.q_proj.weight';
+  const file = join(at('uneven'), 'model.safetensors');
+  const tensors = await (await Checkpoint.open(file)).readAll();
+  const weight = toFloat32(tensors[name]!);
+  for (let i = 0; i < weight.length; i += 2) weight[i]! /= 4;
+  await writeSafetensors(file, tensors);
+  const model = await Blip2.fromPretrained(at('uneven'), { precision: 'int4' });
+  const kept = layerGroups(model.files).filter(({ layers }) => layers.endsWith('self_attn.q_proj.weight'));
+  expect(kept.map(({ layers, weights }) => [layers, weights])).toEqual([
+    ['language_model.model.layers.{0}.self_attn.q_proj.weight', 'int4'],
+    ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8'],
+  ]);
+  await model.release();
+});
+
 describe('folderAt', () => {
   it('is the folder itself for fp32, and the same cached one for each other precision', async () => {
     expect(await folderAt(at('model'), {})).toBe(at('model'));

@@ -11,7 +11,8 @@ export async function readQueries(
   features: Value,
   prompts?: readonly string[],
 ): Promise<Record<string, Value>> {
-  return (await sessions.queries()).run(queryFeeds(sessions, features, prompts));
+  const read = async () => (await sessions.queries()).run(queryFeeds(sessions, features, prompts));
+  return sessions.seen.queries(features, sessions.files.instructed ? (prompts?.[0] ?? '') : '', read);
 }
 
 /** How much each query looks at each image token, by the layers that have cross-attention: [B, layers, H, Q, P]. */

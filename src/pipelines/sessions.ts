@@ -16,6 +16,7 @@ import {
 import { storedFormat } from './layer-formats.ts';
 import { MappedLanguageModel } from './mapped-language-model.ts';
 import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
+import { SeenImages } from './seen-images.ts';
 
 interface Released {
   release(): Promise<void>;
@@ -24,6 +25,7 @@ interface Released {
 /** A model's graphs, each compiled when it is first used. */
 export class Sessions {
   readonly files: ModelFiles;
+  readonly seen = new SeenImages();
   readonly #options: SessionOptions;
   /** For graphs that compute many rows at a time: their float32 weights are read where they lie, and ready at once. */
   readonly #mapped: SessionOptions;
@@ -87,8 +89,9 @@ export class Sessions {
     throw new ConfigError(`${this.files.folder}: a stage-1 model has no language model to ask; use one of stage 2`);
   }
 
-  /** Frees what was compiled. */
+  /** Frees what was compiled, and what is remembered. */
   async release(): Promise<void> {
+    this.seen.clear();
     const compiled = await Promise.all(this.#compiled.values());
     this.#compiled.clear();
     for (const each of compiled) await each.release();

@@ -4,7 +4,7 @@ export { type Parts, roundingError } from './pack.ts';
 export { quantisePerChannel } from './per-channel.ts';
 export {
   type Format,
-  formatOf,
+  formatsOf,
   isPrecise,
   type LinearWeight,
   type Precision,

@@ -18,16 +18,16 @@ export interface LinearWeight {
 const kept = /^(itm_head|vision_projection|text_projection|language_projection)\./;
 
 /**
- * How a linear layer is kept at a precision; undefined leaves it as it is. Embeddings are no linear layers: they stay,
- * while a head that is tied to one is kept twice, because it is read whole for every token.
+ * How a linear layer may be kept at a precision, smallest first; none leaves it as it is. Embeddings are no linear layers:
+ * they stay, while a head that is tied to one is kept twice, because it is read whole for every token.
  */
-export function formatOf({ name, width }: LinearWeight, precision: Precision): Format | undefined {
-  if (precision === 'fp32' || kept.test(name)) return undefined;
+export function formatsOf({ name, width }: LinearWeight, precision: Precision): readonly Format[] {
+  if (precision === 'fp32' || kept.test(name)) return [];
   const inFourBits = precision === 'int4' && name.startsWith('language_model.') && blockOf(width) !== undefined;
-  return inFourBits ? 'int4' : 'int8';
+  return inFourBits ? ['int4', 'int8'] : ['int8'];
 }
 
-/** The largest `roundingError` with which a layer is kept so: one that outliers make worse stays as it is. */
+/** The largest `roundingError` with which a layer is kept so: one that outliers make worse takes the next format, or stays. */
 export const tolerated: Readonly<Record<Format, number>> = { int8: 0.02, int4: 0.15 };
 
 /** From so many weights on, an image encoder's time is in its products. */

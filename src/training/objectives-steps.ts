@@ -17,6 +17,7 @@ import { writeModel } from './model-folder.ts';
 import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { type Recipe, runSection } from './recipe.ts';
+import type { Drawn } from './step-images.ts';
 import { type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
@@ -69,10 +70,9 @@ export async function trainObjectives(
     feeds(items, step) {
       const captions = items.map((drawn) => captionOf(drawn, run.seed));
       const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
-      const records = items.map(({ record }) => record);
       return {
         tokens: tokens.inputIds.shape[1]!,
-        feeds: { ...tokens, ...pairsOf(records, captions, sharesTargets), ...noiseOf(run, records.length, step) },
+        feeds: { ...tokens, ...pairsOf(items, captions, sharesTargets), ...noiseOf(run, items.length, step) },
       };
     },
     weight: () => 1,
@@ -125,12 +125,15 @@ function tokenise(captions: readonly string[], tokenizer: Tokenizer, maxLength: 
 }
 
 /** Which images and texts of a batch belong together, [B, B] each: see StageOneBatch. */
-function pairsOf(records: readonly ImageTextRecord[], captions: readonly string[], sharesTargets: boolean) {
-  const sameImage = (i: number, j: number) => records[i]!.imageId === records[j]!.imageId;
+function pairsOf(items: readonly Drawn<ImageTextRecord>[], captions: readonly string[], sharesTargets: boolean) {
+  // An id says nothing beside another dataset's, and the parts of a large batch come from several.
+  const nameOf = ({ dataset, record }: Drawn<ImageTextRecord>) => `${dataset} ${record.imageId}`;
+  const names = items.map(nameOf);
+  const sameImage = (i: number, j: number) => names[i] === names[j];
   return {
-    positives: square(records.length, (i, j) => (i === j || (sharesTargets && sameImage(i, j)) ? 1 : 0)),
+    positives: square(items.length, (i, j) => (i === j || (sharesTargets && sameImage(i, j)) ? 1 : 0)),
     // Neither the same image nor the same caption.
-    negatives: square(records.length, (i, j) => (!sameImage(i, j) && captions[i] !== captions[j] ? 1 : 0)),
+    negatives: square(items.length, (i, j) => (!sameImage(i, j) && captions[i] !== captions[j] ? 1 : 0)),
   };
 }
 

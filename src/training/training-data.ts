@@ -53,7 +53,7 @@ export class TrainingData<Item extends ImageRecord> {
   private constructor(
     sets: readonly Records<Item>[],
     { run }: StepSettings,
-    open: { images: StepImages; records: Records<Item>; onBad: ((error: DataError) => void) | undefined },
+    open: { images: StepImages; records: Records<Item>; onBad: ((error: DataError) => void) | undefined; name: string },
   ) {
     this.images = open.images;
     this.records = open.records;
@@ -63,7 +63,7 @@ export class TrainingData<Item extends ImageRecord> {
     if (sets.every(({ length }) => length < run.batch_size_train)) {
       const usable = sets.reduce((n, { length }) => n + length, 0);
       throw new DataError(
-        `data.train has ${usable} usable pictures, fewer than run.batch_size_train = ${run.batch_size_train}`,
+        `${open.name} has ${usable} usable pictures, fewer than run.batch_size_train = ${run.batch_size_train}`,
       );
     }
     this.#plan = new BatchPlan(sets, { batchSize: run.batch_size_train, seed: run.seed });
@@ -71,15 +71,16 @@ export class TrainingData<Item extends ImageRecord> {
   }
 
   /**
-   * Opens the datasets; where neither pictures nor encoder change, encodes what was never encoded. Throws DataError naming
+   * Opens the datasets, which errors call by `name`; where neither pictures nor encoder change, encodes what was never encoded. Throws DataError naming
    * what cannot be used, UsageError where the recipe's keys do not fit each other.
    */
   static async open<Item extends ImageRecord>(
     settings: StepSettings,
     source: DataSource<Item>,
-    options: TrainOptions,
+    options: TrainOptions & { readonly name?: string },
   ): Promise<TrainingData<Item>> {
     const { model, data, run } = settings;
+    const { name = 'data.train' } = options;
     checkEncoderKeys(model, run);
     const skipBad = options.skipBad ?? false;
     const report = (error: DataError) => options.onMessage?.(`left out: ${error.message}`);
@@ -90,10 +91,10 @@ export class TrainingData<Item extends ImageRecord> {
     const dropped = (images: StepImages) => (dropout.rate === 0 ? images : withPatchDropout(images, dropout));
     if (model.freeze_vit && !data.augment) {
       const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, run, onBad, options });
-      return new TrainingData(cached.sets, settings, { images: dropped(cached.images), records, onBad });
+      return new TrainingData(cached.sets, settings, { images: dropped(cached.images), records, onBad, name });
     }
     const images = await (model.freeze_vit ? encodedImages : trainedImages)(source.images, settings);
-    return new TrainingData(sets, settings, { images: dropped(images), records, onBad });
+    return new TrainingData(sets, settings, { images: dropped(images), records, onBad, name });
   }
 
   /** The batch of a step, with a look at those before `end`. Throws DataError naming a picture that cannot be used. */

@@ -41,8 +41,10 @@ async function queryOf(text: string | undefined, image: string | undefined): Pro
   throw new UsageError('search: expected either a text or --image');
 }
 
-const inWords = ({ rank, image, itc, itm }: Found): string =>
-  `${String(rank).padStart(3)}  ${itc.toFixed(3)}  ${itm === null ? '' : `${(100 * itm).toFixed(1).padStart(5)} %  `}${image}`;
+const inWords = ({ rank, image, itc, itm, step }: Found): string => {
+  const scores = `ITC ${itc.toFixed(3)}  ${itm === null ? '' : `ITM ${(100 * itm).toFixed(1).padStart(5)} %  `}`;
+  return `${String(rank).padStart(3)}  by ${step.toUpperCase()}  ${scores}${image}`;
+};
 
 function positive(text: string): number {
   if (/^[1-9]\d*$/.test(text)) return Number(text);

@@ -1,5 +1,5 @@
 /** Benchmarks on datasets of any kind. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -93,6 +93,25 @@ describe('captions', () => {
     expect(high).toBeGreaterThanOrEqual(nats!);
     await model.release();
   });
+});
+
+it('a model is given the words that its fine-tuning taught it, unless a recipe has others', async () => {
+  await writeRandomModel(join(folder, 'tuned'), { language: true });
+  const config = join(folder, 'tuned/config.json');
+  const json = JSON.parse(await readFile(config, 'utf8'));
+  await writeFile(config, JSON.stringify({ ...json, caption_prompt: 'a', question_prompt: 'of the {} a' }));
+  const captions = { type: 'jsonl', path: await write('captions.jsonl', captionRows()) };
+  const asked = nouns.map((noun, i) => ({ image: file(i), question: `What is it, ${noun}?`, answers: [noun] }));
+  const questions = { type: 'jsonl', path: await write('asked.jsonl', asked) };
+  const run = { num_beams: 1, max_len: 4 };
+  for (const [benchmark, test, prompt] of [
+    ['captions', captions, 'a'],
+    ['vqa', questions, 'of the {} a'],
+  ] as const) {
+    const told = await evaluate(benchmark, { test, run: { ...run, prompt } });
+    expect(await evaluate(benchmark, { test, run, model: 'tuned' })).toEqual(told);
+    expect(await evaluate(benchmark, { test, run })).not.toEqual(told);
+  }
 });
 
 describe('retrieval', () => {

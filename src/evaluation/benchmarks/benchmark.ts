@@ -12,6 +12,8 @@ export interface Metrics {
 export interface Prediction {
   readonly image: string;
   readonly question?: string;
+  /** The question in its template: what the model was asked. */
+  readonly prompt?: string;
   /** What should have been said: any of these. */
   readonly references: readonly string[];
   /** By the model, if it writes. */

@@ -23,8 +23,8 @@ export const captions = defineBenchmark(
   recipeOf('captions', {
     data: captionData,
     run: writingRun.extend({
-      /** The words that captions begin with; they are not scored. */
-      prompt: z.string().default(''),
+      /** The words that captions begin with; they are not scored. Absent: those that the model was trained to go on from. */
+      prompt: z.string().optional(),
       /**
        * Whether to measure the log-likelihood of the references, beside their own picture and beside another's: a model
        * that looks at pictures finds them less likely there. Takes about twice as long as writing.

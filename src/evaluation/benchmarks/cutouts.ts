@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
 import { commonRun, cutoutData, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
-import { evaluateRetrieval, type RetrievalOptions, rerankRun } from './recall.ts';
+import { evaluateRetrieval, type RetrievalOptions, rerankRun, textsOf } from './recall.ts';
 import { scoreWritten } from './score-written.ts';
 import type { Subject } from './subject.ts';
 
@@ -78,15 +78,15 @@ async function evaluateSubset(
 ): Promise<Report> {
   const { records, pictures } = await subject.pictures(listed, name);
   const references = records.map(({ captions }) => captions);
-  const texts = [...new Set(references.flat())];
+  const retrieval = textsOf(references, { merged: true });
   const captions = await subject.captions(pictures, name);
   const nearest = neighbour?.captions(pictures);
   return {
     metrics: {
       images: records.length,
-      texts: texts.length,
+      texts: retrieval.texts.length,
       ...(subject.matches &&
-        (await evaluateRetrieval(subject, pictures, { references, texts, ...rerank, part: name })).recalls),
+        (await evaluateRetrieval(subject, pictures, { ...retrieval, ...rerank, part: name })).recalls),
       ...(captions && { captions: scoreWritten(captions, references) }),
       ...(nearest && { nearest_neighbour: scoreWritten(nearest, references) }),
     },

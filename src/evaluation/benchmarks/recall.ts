@@ -14,14 +14,31 @@ export const rerankRun = (candidates: number) => ({
 });
 
 export interface RetrievalOptions {
-  /** The captions of every picture. */
-  readonly references: readonly (readonly string[])[];
-  /** What is searched: all different captions. */
+  /** What is searched. */
   readonly texts: readonly string[];
+  /** Whether a text, by its place, is right for a picture. */
+  readonly isPair: (image: number, text: number) => boolean;
   /** `k_test` and `itc_weight` of {@link rerankRun}. */
   readonly k: number;
   readonly itcWeight: number | undefined;
   readonly part: string;
+}
+
+/**
+ * The texts of pictures with several captions each: every caption is a text and right for its own picture alone, as in the
+ * official evaluation, or, merged, equal captions are one text, and right for every picture that has it.
+ */
+export function textsOf(
+  references: readonly (readonly string[])[],
+  { merged }: { merged: boolean },
+): Pick<RetrievalOptions, 'texts' | 'isPair'> {
+  if (merged) {
+    const captions = references.map((each) => new Set(each));
+    const texts = [...new Set(references.flat())];
+    return { texts, isPair: (image, text) => captions[image]!.has(texts[text]!) };
+  }
+  const imageOf = references.flatMap((captions, image) => captions.map(() => image));
+  return { texts: references.flat(), isPair: (image, text) => imageOf[text] === image };
 }
 
 export interface Retrieval {
@@ -41,11 +58,10 @@ export interface Found {
 export async function evaluateRetrieval(
   subject: Subject,
   pictures: Pictures,
-  { references, texts, k, itcWeight = subject.itcWeight, part }: RetrievalOptions,
+  { texts, isPair, k, itcWeight = subject.itcWeight, part }: RetrievalOptions,
 ): Promise<Retrieval> {
   const itc = await subject.cosines(pictures, texts, part);
-  const captions = references.map((each) => new Set(each));
-  const scores = { itc, isPair: (image: number, text: number) => captions[image]!.has(texts[text]!) };
+  const scores = { itc, isPair };
   const found = foundByCosine(scores, texts);
   if (k === 0) return { recalls: { itc: recallByCosine(scores) }, found };
   const candidates = bestByCosine(itc, k);

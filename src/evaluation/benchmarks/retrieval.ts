@@ -1,7 +1,8 @@
+import { z } from 'zod';
 import { UsageError } from '../../core/index.ts';
 import { groupByImage, nameOf, openDataset } from '../../data/index.ts';
 import { captionData, commonRun, defineBenchmark, evenly, recipeOf } from './benchmark.ts';
-import { evaluateRetrieval, rerankRun } from './recall.ts';
+import { evaluateRetrieval, rerankRun, textsOf } from './recall.ts';
 
 /**
  * Retrieval in any dataset, pictures by captions and captions by pictures, of which each may have several: by ITC alone
@@ -10,18 +11,22 @@ import { evaluateRetrieval, rerankRun } from './recall.ts';
 export const retrieval = defineBenchmark(
   recipeOf('retrieval', {
     data: captionData,
-    run: commonRun.extend(rerankRun(128)), // §4.4
+    run: commonRun.extend({
+      ...rerankRun(128), // §4.4
+      /** Captions that several pictures share are one text, which any of them answers. The official evaluation: no. */
+      merge_captions: z.boolean().default(false),
+    }),
   }),
   async (subject, { model, data, run }) => {
     if (!subject.matches) throw new UsageError(`${model}: expected a model that compares images with texts`);
     const listed = evenly(groupByImage(await openDataset(data.test, subject.reading)), run.limit);
     const { records, pictures } = await subject.pictures(listed, 'retrieval');
     const references = records.map(({ captions }) => captions);
-    const texts = [...new Set(references.flat())];
-    const options = { references, texts, k: run.k_test, itcWeight: run.itc_weight, part: 'retrieval' };
+    const among = textsOf(references, { merged: run.merge_captions });
+    const options = { ...among, k: run.k_test, itcWeight: run.itc_weight, part: 'retrieval' };
     const { recalls, found } = await evaluateRetrieval(subject, pictures, options);
     return {
-      metrics: { images: records.length, texts: texts.length, ...recalls },
+      metrics: { images: records.length, texts: among.texts.length, ...recalls },
       predictions: records.map(({ image, captions }, i) => ({
         image: nameOf(image),
         references: captions,

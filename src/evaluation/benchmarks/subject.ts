@@ -95,6 +95,11 @@ export class Subject {
     return { records: usable.map((i) => records[i]!), pictures: usable.map((i) => keys[i]!) };
   }
 
+  /** The words that it was trained to find around a question, which stands where {} does, if it says so. */
+  get questionPrompt(): string | undefined {
+    return this.#model.files.config.question_prompt;
+  }
+
   /** Whether it answers questions. */
   get answersQuestions(): boolean {
     return this.#model.uses.includes('answer');
@@ -113,7 +118,7 @@ export class Subject {
   /** The log-probability of each token of given captions, their ends included. */
   logProbabilities(
     given: readonly { picture: string; text: string }[],
-    { prompt, part }: { prompt: string; part: string },
+    { prompt, part }: { prompt: string | undefined; part: string },
   ): Promise<number[][]> {
     const { signal } = this.#options;
     return this.#inBatches(given, `${part}: reading references`, (batch) => {

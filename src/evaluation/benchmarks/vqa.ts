@@ -21,11 +21,14 @@ const rules = {
   official: (answer: string, references: readonly string[]) => vqaAccuracy(answer, references, 'official'),
   /** The same as LAVIS computes it. */
   lavis: (answer: string, references: readonly string[]) => vqaAccuracy(answer, references, 'lavis'),
-  /** For questions with one answer (GQA): equal to it after the official normalisation. */
+  /** For questions with few answers (GQA: one): equal to one of them after the official normalisation. */
   exact: (answer: string, references: readonly string[]) =>
     references.some((reference) => normaliseAnswer(reference) === normaliseAnswer(answer)) ? 100 : 0,
 };
 type Rule = keyof typeof rules;
+
+/** LAVIS, lavis/projects/blip2/eval/vqav2_zeroshot_flant5xl_eval.yaml. */
+const referencePrompt = 'Question: {} Short answer:';
 
 /**
  * Questions about pictures of any dataset, answered by writing or by ranking a list of answers. Accuracy is told apart by
@@ -38,12 +41,12 @@ export const vqa = defineBenchmark(
       max_len: z.int().positive().default(10),
       /** Below 0: short answers are favoured, as LAVIS does. */
       length_penalty: z.number().default(-1),
-      /** The words around a question. */
-      prompt: z.string().includes('{}').default('Question: {} Short answer:'),
+      /** The words around a question. Absent: those of the model's fine-tuning, or else the reference's. */
+      prompt: z.string().includes('{}').optional(),
       inference_method: z.enum(['generate', 'rank']).default('generate'),
       /** A JSON list of the answers to rank. */
       answer_list: z.string().optional(),
-      /** Absent: official for questions that several people answered, exact for those with one answer. */
+      /** Absent: official for questions that at least four people answered, which it needs to be able to say 100, else exact. */
       rule: z.enum(Object.keys(rules) as [Rule]).optional(),
     }),
   }),
@@ -53,9 +56,10 @@ export const vqa = defineBenchmark(
     const dataset = await openQuestions(data.test, subject.reading);
     const all = Array.from({ length: dataset.length }, (_, i) => dataset.record(i));
     const { records, pictureOf } = await picturesOf(subject, evenly(all, run.limit));
+    const template = run.prompt ?? subject.questionPrompt ?? referencePrompt;
     const asked = records.map(({ question, imageId }) => ({
       picture: pictureOf.get(imageId)!,
-      prompt: run.prompt.replace('{}', () => blipQuestion(question)),
+      prompt: template.replace('{}', () => blipQuestion(question)),
     }));
     const answers = await subject.answers(asked, { ...writingOptions(run), candidates, part: 'vqa' });
     const scores = records.map((record, i) => accuracyOf(record, answers[i]!, run.rule));
@@ -64,7 +68,8 @@ export const vqa = defineBenchmark(
       predictions: records.map(({ image, question, references }, i) => {
         const accuracy = scores[i];
         const scored = accuracy === undefined ? {} : { scores: { accuracy } };
-        return { image: nameOf(image), question, references, answer: answers[i]!, ...scored };
+        const { prompt } = asked[i]!;
+        return { image: nameOf(image), question, prompt, references, answer: answers[i]!, ...scored };
       }),
       images: records.map(({ image }) => image),
       submission: records.map(({ id }, i) =>
@@ -100,7 +105,7 @@ async function picturesOf(
 function accuracyOf(
   { id, references }: QuestionRecord,
   answer: string,
-  rule: Rule = references.length === 1 ? 'exact' : 'official',
+  rule: Rule = references.length < 4 ? 'exact' : 'official',
 ): number | undefined {
   if (references.length === 0) return undefined;
   if (references.length === 1 && rule !== 'exact') {

@@ -47,15 +47,22 @@ export async function worstExamples(
   const order = [...predictions.keys()].sort((a, b) => first(a) - first(b));
   const examples: Example[] = [];
   for (const i of order.slice(0, limit)) {
-    examples.push({ prediction: predictions[i]!, scores: scores[i]!, ...(await draw(model, images[i]!)) });
+    const prediction = predictions[i]!;
+    const drawn = await draw(model, images[i]!, prediction.prompt);
+    examples.push({ prediction, scores: scores[i]!, ...drawn });
   }
   return examples;
 }
 
-async function draw(model: Blip2, source: ImageSource): Promise<Omit<Example, 'prediction' | 'scores'>> {
+/** A picture, and where its queries look, which read the prompt too where the model was taught to. */
+async function draw(
+  model: Blip2,
+  source: ImageSource,
+  prompt: string | undefined,
+): Promise<Omit<Example, 'prediction' | 'scores'>> {
   const { processor } = model.files;
   const image = await loadImage(source, processor);
-  const seen = looks(await model.attention(normalise([image], processor)));
+  const seen = looks(await model.attention(normalise([image], processor), { prompt }));
   const queries = seen.map(async (look) => ({
     shadow: await webpDataUrl(shadow(look, image)),
     classToken: look.classToken,

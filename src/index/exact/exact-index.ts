@@ -186,9 +186,15 @@ interface RowFile {
   readonly rowBytes: number;
 }
 
-/** The description comes last: it says that the rest is there. */
+/** The description comes last: it says that the rest is there. Throws DataError where there are pictures without one. */
 async function createFiles(folder: string, manifest: Manifest): Promise<void> {
   await mkdir(folder, { recursive: true });
+  const journal = join(folder, 'pictures.jsonl');
+  if ((await stat(journal).catch(() => undefined))?.size) {
+    throw new DataError(
+      `${journal}: expected no pictures where there is no index.json; put that back, or name another folder`,
+    );
+  }
   for (const name of ['vectors.f32', 'features.f16', 'pictures.jsonl']) await writeText(join(folder, name), '');
   await writeJson(join(folder, 'index.json'), manifest);
 }

@@ -7,9 +7,14 @@ import { manifestText, type Row, schemaOf, tableOf, vectorsOf } from './arrow.ts
 
 const tableName = 'pictures';
 /** From so many pictures on, an approximate search finds the candidates; it is made when the index is closed. */
-const indexedFrom = 5000;
-/** The approximate search returns a picture once for each of its queries that is near, so more are asked for. */
+const indexedFromDefault = 5000;
+/** A search returns a picture once for each of its queries that is near, so more are asked for. */
 const candidatesPerResult = 4;
+
+/** Smaller in tests, which have no time for large indexes. */
+interface LanceOptions {
+  readonly indexedFrom?: number;
+}
 
 /**
  * A table of LanceDB, in a local folder or in an object store (`s3://…`, `gs://…`, `az://…`), for collections beyond
@@ -19,16 +24,18 @@ export class LanceIndex implements VectorIndex {
   readonly manifest: Manifest;
   readonly #connection: Connection;
   readonly #table: Table;
+  readonly #indexedFrom: number;
   #isChanged = false;
 
-  private constructor(connection: Connection, table: Table, manifest: Manifest) {
+  private constructor(connection: Connection, table: Table, manifest: Manifest, { indexedFrom }: LanceOptions) {
+    this.#indexedFrom = indexedFrom ?? indexedFromDefault;
     this.#connection = connection;
     this.#table = table;
     this.manifest = manifest;
   }
 
   /** Opens the index at a URI, or makes one where there is none and a manifest is given. Throws DataError. */
-  static async open(uri: string, create?: Manifest): Promise<LanceIndex> {
+  static async open(uri: string, create?: Manifest, options: LanceOptions = {}): Promise<LanceIndex> {
     const connection = await connect(uri);
     const exists = (await connection.tableNames()).includes(tableName);
     if (!exists && !create) {
@@ -40,7 +47,7 @@ export class LanceIndex implements VectorIndex {
       ? await connection.openTable(tableName)
       : await connection.createEmptyTable(tableName, schemaOf(create!));
     const manifest = parseManifest(manifestText(await table.schema()), `${uri}: table ${tableName}`);
-    return new LanceIndex(connection, table, manifest);
+    return new LanceIndex(connection, table, manifest, options);
   }
 
   size(): Promise<number> {
@@ -114,7 +121,7 @@ export class LanceIndex implements VectorIndex {
   async close(): Promise<void> {
     if (this.#isChanged) {
       const isIndexed = (await this.#table.listIndices()).length > 0;
-      if (!isIndexed && (await this.size()) >= indexedFrom) {
+      if (!isIndexed && (await this.size()) >= this.#indexedFrom) {
         await this.#table.createIndex('vectors', { config: Index.ivfPq({ distanceType: 'cosine' }) });
       }
       await this.#table.optimize();
@@ -123,14 +130,18 @@ export class LanceIndex implements VectorIndex {
     this.#connection.close();
   }
 
-  #candidates(vector: Float32Array, k: number): Promise<Row[]> {
-    return this.#table
-      .vectorSearch(vector)
-      .column('vectors')
-      .distanceType('cosine')
-      .limit(k * candidatesPerResult)
-      .select(['id', 'path', 'file', 'vectors', '_distance']) // it warns where the last is not named
-      .toArray();
+  /** The rows that are nearest to a vector, so many that `k` pictures are among them where there are as many. */
+  async #candidates(vector: Float32Array, k: number): Promise<Row[]> {
+    for (let limit = k * candidatesPerResult; ; limit *= 2) {
+      const rows: Row[] = await this.#table
+        .vectorSearch(vector)
+        .column('vectors')
+        .distanceType('cosine')
+        .limit(limit)
+        .select(['id', 'path', 'file', 'vectors', '_distance']) // it warns where the last is not named
+        .toArray();
+      if (rows.length < limit || new Set(rows.map(({ id }) => id)).size >= k) return rows;
+    }
   }
 }
 
