@@ -58,9 +58,11 @@ export async function bootstrap(
   const skipping = onSkip ? { skipBad: true, onSkip } : {};
   const datasets = await Promise.all(data.train.map((d) => openDataset(d, skipping)));
   const pictures = datasets.flatMap(groupByImage); // each by itself: another dataset may have the same ids
-  const file = await RecordFile.open(run.output, bootstrapRecord);
-  const left = pictures.filter((picture) => !file.has(nameIn(run.output, picture)));
-  const loading = { ...(run.threads && { threads: run.threads }), ...(signal && { signal }) };
+  const { output, threads, ...choices } = run;
+  const file = await RecordFile.open(output, bootstrapRecord, { model, filter, ...choices });
+  const names = pictures.map((picture) => nameIn(output, picture));
+  const left = pictures.filter((_, i) => !file.has(names[i]!));
+  const loading = { ...(threads && { threads }), ...(signal && { signal }) };
   const writer = await Blip2.fromPretrained(model, loading);
   const scorer = filter === model ? writer : await Blip2.fromPretrained(filter, loading);
   try {
@@ -73,7 +75,7 @@ export async function bootstrap(
   } finally {
     await Promise.all([...new Set([writer, scorer])].map((each) => each.release()));
   }
-  return { pictures: pictures.length, kept: await file.finish(({ captions }) => captions.length > 0) };
+  return { pictures: pictures.length, kept: await file.finish(names, ({ captions }) => captions.length > 0) };
 }
 
 interface PictureBatch {

@@ -139,13 +139,13 @@ describe('captions', () => {
     await fc.assert(
       fc.asyncProperty(batchSizes, fc.integer({ min: 1, max: good.length }), async (batchSize, until) => {
         const path = join(folder, `${batchSize}-${until}.jsonl`);
-        const begun = await RecordFile.open(path, captionRecord);
+        const begun = await RecordFile.open(path, captionRecord, {});
         for (const record of (await collect(good, { batchSize, until })).records) await begun.add(record);
-        const file = await RecordFile.open(path, captionRecord);
+        const file = await RecordFile.open(path, captionRecord, {});
         const left = good.filter((image) => !file.has(image));
         expect(left).toEqual(good.slice(until));
         for (const record of (await collect(left, { batchSize })).records) await file.add(record);
-        await file.finish();
+        await file.finish(good);
         const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
         expectSame(
           lines.map((line) => captionRecord.parse(JSON.parse(line))),

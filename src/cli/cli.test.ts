@@ -106,13 +106,21 @@ describe.concurrent('caption', () => {
   it('goes on with the file that an interrupted run left', async () => {
     const out = join(folder, 'captions.jsonl');
     const done = { image: join(images, 'b.webp'), caption: 'kept', score: -1 };
-    await writeFile(`${out}.partial`, `${JSON.stringify(done)}\n{"image": "cut o`);
-    const { code, stdout } = await blip2(['caption', images, '-m', model, '--out', out]);
+    const settings = { model, prompt: 'a' };
+    await writeFile(`${out}.partial`, `${JSON.stringify({ settings })}\n${JSON.stringify(done)}\n{"image": "cut o`);
+    const refused = await blip2(['caption', images, '-m', model, '--out', out]);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toMatch(/captions\.jsonl\.partial was begun with prompt "a", not nothing: go on with what/);
+    const again = ['caption', images, '-m', model, '--prompt', 'a', '--out', out];
+    const { code, stdout } = await blip2(again);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
     const written = rows(await readFile(out, 'utf8'));
     expect(written[0]).toEqual(done);
     expect(written.map(({ image }) => image)).toEqual([join(images, 'b.webp'), join(images, 'more/a.webp')]);
     expect((await readdir(folder)).filter((name) => name.startsWith('captions'))).toEqual(['captions.jsonl']);
+    const { stderr } = await blip2(again);
+    expect(stderr).toContain(`${out}: the captions of all 2 images are there already`);
+    expect(rows(await readFile(out, 'utf8'))).toEqual(written);
   });
 
   it('refuses a bad image, or leaves it out where it is told to', async () => {
@@ -139,7 +147,7 @@ describe.concurrent('caption', () => {
     const begun = () => existsSync(`${out}.partial`) && statSync(`${out}.partial`).size > 0;
     const stopped = await blip2(args, { interrupt: begun });
     expect(stopped).toEqual({ code: 130, stdout: '', stderr: 'blip2: interrupted\n' });
-    const kept = rows(await readFile(`${out}.partial`, 'utf8'));
+    const [, ...kept] = rows(await readFile(`${out}.partial`, 'utf8')); // below the settings
     expect(kept.length).toBeLessThanOrEqual(images.length); // the one on standard input never came
     expect(existsSync(out)).toBe(false);
 

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { DataError } from '../core/index.ts';
+import { DataError, UsageError } from '../core/index.ts';
 import { writeText } from '../hub/index.ts';
 
 /** What `caption` writes of an image. */
@@ -17,37 +17,51 @@ export const bootstrapRecord = z.object({
 });
 export type BootstrapRecord = z.infer<typeof bootstrapRecord>;
 
+/** What records depend on, by the names of the options or of the recipe's keys. */
+export type Settings = Readonly<Record<string, unknown>>;
+
 /**
- * A JSONL file of records by image that an interrupted run goes on with: lines are collected in `<file>.partial`, and the
- * file itself appears, or is replaced, when all are there. Images that are in either already need no work again.
+ * A JSONL file of records by image that an interrupted run goes on with: lines are collected in `<file>.partial`, under a
+ * line with the run's settings, and the file itself appears, or is replaced, when all are there. Images that are in either
+ * already need no work again.
  */
 export class RecordFile<Item extends { readonly image: string }> {
   readonly #path: string;
   readonly #partial: string;
   readonly #records: Map<string, Item>;
+  /** The first line, where it is not written yet. */
+  #header: readonly object[];
 
-  private constructor(path: string, records: Map<string, Item>) {
+  private constructor(path: string, records: Map<string, Item>, header: readonly object[]) {
     this.#path = path;
     this.#partial = `${path}.partial`;
     this.#records = records;
+    this.#header = header;
   }
 
-  /** Throws DataError where the file holds something else than such records. */
+  /**
+   * Throws DataError where the file holds something else than such records, UsageError where it was begun with other
+   * settings.
+   */
   static async open<Item extends { readonly image: string }>(
     path: string,
     schema: z.ZodObject & z.ZodType<Item>,
+    settings: Settings,
   ): Promise<RecordFile<Item>> {
     const partial = `${path}.partial`;
     await mkdir(dirname(path), { recursive: true });
-    const interrupted = await readLines(partial);
-    const begun = parse(schema, partial, interrupted.slice(0, -1)); // what follows the last line break was cut off
-    if (interrupted.at(-1) !== '') await writeText(partial, jsonLines(begun));
+    const interrupted = (await readLines(partial)).slice(0, -1); // what follows the last line break was cut off
+    const [first, ...lines] = interrupted;
+    if (first !== undefined) checkSettings(partial, parseJson(first), settings);
+    const begun = parse(schema, partial, lines, 2);
+    if (first !== undefined) await writeText(partial, jsonLines([{ settings }, ...begun]));
     const whole = parse(
       schema,
       path,
       (await readLines(path)).filter((line) => line !== ''),
     );
-    return new RecordFile(path, new Map([...whole, ...begun].map((each) => [each.image, each])));
+    const records = new Map([...whole, ...begun].map((each) => [each.image, each]));
+    return new RecordFile(path, records, first === undefined ? [{ settings }] : []);
   }
 
   has(image: string): boolean {
@@ -56,12 +70,18 @@ export class RecordFile<Item extends { readonly image: string }> {
 
   async add(added: Item): Promise<void> {
     this.#records.set(added.image, added);
-    await appendFile(this.#partial, jsonLines([added]));
+    await appendFile(this.#partial, jsonLines([...this.#header, added]));
+    this.#header = [];
   }
 
-  /** Puts the whole file in place, without the records that are not wanted in it. Returns how many it holds. */
-  async finish(isWanted: (record: Item) => boolean = () => true): Promise<number> {
-    const wanted = [...this.#records.values()].filter(isWanted);
+  /**
+   * Puts the whole file in place, without the records that are not wanted in it: what it held of other images, then these
+   * in their order. Returns how many it holds.
+   */
+  async finish(images: readonly string[], isWanted: (record: Item) => boolean = () => true): Promise<number> {
+    const placeOf = new Map(images.map((image, i) => [image, i]));
+    const place = ({ image }: Item): number => placeOf.get(image) ?? -1;
+    const wanted = [...this.#records.values()].filter(isWanted).toSorted((a, b) => place(a) - place(b));
     await writeText(this.#path, jsonLines(wanted));
     await rm(this.#partial, { force: true });
     return wanted.length;
@@ -79,12 +99,30 @@ async function readLines(file: string): Promise<string[]> {
   }
 }
 
-function parse<Item>(schema: z.ZodObject & z.ZodType<Item>, file: string, lines: readonly string[]): Item[] {
+function checkSettings(file: string, header: unknown, settings: Settings): void {
+  const parsed = z.object({ settings: z.record(z.string(), z.unknown()) }).safeParse(header);
+  if (!parsed.success) throw new DataError(`${file}:1: expected the settings of an interrupted run; remove the file`);
+  const begun = parsed.data.settings;
+  for (const key of new Set([...Object.keys(begun), ...Object.keys(settings)])) {
+    const [before, now] = [begun[key], settings[key]].map((each) => JSON.stringify(each) ?? 'nothing');
+    if (before === now) continue;
+    throw new UsageError(
+      `${file} was begun with ${key} ${before}, not ${now}: go on with what it was begun with, or remove it`,
+    );
+  }
+}
+
+function parse<Item>(
+  schema: z.ZodObject & z.ZodType<Item>,
+  file: string,
+  lines: readonly string[],
+  firstLine = 1,
+): Item[] {
   return lines.map((line, i) => {
     const found = schema.safeParse(parseJson(line));
     if (found.success) return found.data;
     const fields = Object.keys(schema.shape).join(', ');
-    throw new DataError(`${file}:${i + 1}: expected {${fields}}; name another file, or remove this one`);
+    throw new DataError(`${file}:${i + firstLine}: expected {${fields}}; name another file, or remove this one`);
   });
 }
 

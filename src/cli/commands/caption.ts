@@ -40,8 +40,12 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
       );
     }
     const images = await expandImages(paths);
-    const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord);
+    const { model: named, precision } = options;
+    const { signal: _, ...choices } = writingOptions(options);
+    const settings = { model: named, precision, prompt, ...choices };
+    const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord, settings);
     const left = images.filter((image) => !file?.has(image));
+    if (left.length === 0) note(`${out}: the captions of all ${images.length} images are there already`);
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>
       printRecord(record, json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
@@ -63,7 +67,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
         if (written % numReturnSequences === 0) advance();
       }
     });
-    const total = await file?.finish();
+    const total = await file?.finish(images);
     if (total !== undefined) note(`${total} captions in ${out}`);
     if (bad > 0) note(`${bad} of ${images.length} images were left out`);
   });
