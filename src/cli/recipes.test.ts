@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { evaluationRecipe } from '../evaluation/index.ts';
-import { readRecipeFile } from '../training/index.ts';
+import { readRecipe, readRecipeFile } from '../training/index.ts';
 import { bootstrapRecipe } from './bootstrap.ts';
 
 const schemas = { evaluate: evaluationRecipe, bootstrap: bootstrapRecipe };
@@ -15,3 +15,7 @@ for (const [task, schema] of Object.entries(schemas)) {
     expect(await readRecipeFile(schema, file)).toMatchObject({ task, data: expect.any(Object) });
   });
 }
+
+it.each(files.filter((_, i) => !(tasks[i] in schemas)))('%s is a recipe of training', async (file) => {
+  expect(await readRecipe(file)).toMatchObject({ task: expect.any(String), run: expect.any(Object) });
+});

@@ -1,11 +1,11 @@
-import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError, floats, type Value } from '../core/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
-import type { Records } from './datasets/index.ts';
+import type { ImageRecord, Records } from './datasets/index.ts';
 import { cacheFeatures, FeatureCache } from './feature-cache.ts';
 
 const shape = { patches: 2, width: 3 };
@@ -137,6 +137,25 @@ describe('caching the features of records', () => {
     expect(keys.map((key) => read(cache, key!)[0])).toEqual([1, 0, 1]);
     expect(await cacheFeatures(three, cache, { processor, encode: counted })).toEqual(keys);
     expect(encoded).toEqual([2]);
+    cache.close();
+  });
+
+  it('encodes a shard anew that was written anew', async () => {
+    const cache = new FeatureCache(join(folder, 'cache'), shape);
+    const path = join(folder, 'shard.tar');
+    const first = async (color: string, changed: Date): Promise<number> => {
+      const picture = await sharp({ create: { width: 4, height: 4, channels: 3, background: color } })
+        .tiff({ compression: 'none' }) // as long, whatever the color
+        .toBuffer();
+      await writeFile(path, picture);
+      await utimes(path, changed, changed);
+      const image = { kind: 'tar' as const, path, member: 'a.tiff', offset: 0, size: picture.length };
+      const only: Records<ImageRecord> = { length: 1, record: () => ({ id: 'a', imageId: 'a', image }) };
+      const [key] = await cacheFeatures(only, cache, { processor, encode });
+      return read(cache, key!)[0]!;
+    };
+    expect(await first('#f00', new Date(1e12))).toBe(1);
+    expect(await first('#000', new Date(2e12))).toBe(0);
     cache.close();
   });
 

@@ -10,7 +10,7 @@ import {
   readSync,
   writeSync,
 } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DataError, floatToHalf, halfToFloat, toFloat32, type Value } from '../core/index.ts';
 import { type LockOptions, withLock } from '../hub/index.ts';
@@ -113,11 +113,18 @@ export class FeatureCache {
 
 const indexOf = (keys: readonly string[]) => new Map(keys.map((key, row) => [key, row]));
 
-/** A name for an image by its content: the bytes of its file, or the description of its scene. */
+/**
+ * A name for an image by its content: the bytes of its file, the description of its scene, or its place in a shard of this
+ * size and age.
+ */
 async function imageKey(source: ImageSource): Promise<string> {
   const hash = createHash('sha256');
   if (source.kind === 'file') hash.update(await readFile(source.path));
   else hash.update(JSON.stringify(source.kind === 'scene' ? source.scene : source));
+  if (source.kind === 'tar' || source.kind === 'parquet') {
+    const { size, mtimeMs } = await stat(source.path);
+    hash.update(JSON.stringify([size, mtimeMs]));
+  }
   return hash.digest('hex').slice(0, 24);
 }
 

@@ -1,4 +1,7 @@
+import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { pipeline } from 'node:stream';
+import { type StreamObjectItem, streamObject } from 'stream-json/streamers/stream-object.js';
 import type { z } from 'zod';
 import { DataError } from '../core/index.ts';
 
@@ -52,9 +55,30 @@ export async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-    throw new DataError(`${file}: expected a file, but ${missing ? 'there is none' : cause}`, { cause });
+    throw unreadable(file, cause);
   }
+}
+
+/**
+ * The entries of a file that is one JSON object, one after the other: some are longer than JavaScript's longest string.
+ * Throws DataError where it cannot be read or is something else.
+ */
+export async function* readEntries(file: string): AsyncGenerator<[key: string, row: unknown], void> {
+  const entries = streamObject.withParserAsStream();
+  pipeline(createReadStream(file), entries, () => {}); // what goes wrong ends the loop, too
+  try {
+    for await (const { key, value } of entries as AsyncIterable<StreamObjectItem>) yield [key, value];
+  } catch (cause) {
+    if (cause instanceof Error && 'syscall' in cause) throw unreadable(file, cause);
+    throw new DataError(`${file}: expected a JSON object, but ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
+}
+
+function unreadable(file: string, cause: unknown): DataError {
+  const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+  return new DataError(`${file}: expected a file, but ${missing ? 'there is none' : cause}`, { cause });
 }
 
 /** Gives the error to `onBad`; throws it where there is none. */

@@ -265,6 +265,17 @@ describe('gqa', () => {
   });
 
   it.each([
+    ['[]', /gqa\.json: expected a JSON object, but Top-level object/],
+    ['{"1": {', /gqa\.json: expected a JSON object, but /],
+    [undefined, /gqa\.json: expected a file, but there is none/],
+  ])('refuses a file that is %j', async (content, message) => {
+    const path = join(dir, 'gqa.json');
+    if (content !== undefined) await writeFile(path, content);
+    await expect(openQuestions({ type: 'gqa', path, images: dir })).rejects.toThrow(message);
+    await rm(path, { force: true });
+  });
+
+  it.each([
     ['a missing image', { ...question, imageId: 'n1' }, /testdev\.json: 2: field imageId: .*n1\.jpg/],
     ['an empty answer', { ...question, answer: '' }, /testdev\.json: 2: field answer: .*empty/],
     ['no question', { imageId: '2354786' }, /testdev\.json: 2: field question: .*string/],

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkRow, keepGood, readJson } from '../json-lines.ts';
+import { checkRow, keepGood, readEntries } from '../json-lines.ts';
 import { checkAnswers, checkQuestion, defineDataset, imageFile, type QuestionRecord, recordsOf } from './dataset.ts';
 
 const entry = z.object({
@@ -15,8 +15,8 @@ const entry = z.object({
 export const gqa = defineDataset(
   z.strictObject({ type: z.literal('gqa'), path: z.string(), images: z.string() }),
   async ({ path, images }, onBad) => {
-    const rows = Object.entries(await readJson(path, z.record(z.string(), z.unknown())));
-    const records = rows.flatMap(([id, row]) => {
+    const records: QuestionRecord[] = [];
+    for await (const [id, row] of readEntries(path)) {
       const where = `${path}: ${id}`;
       const make = (): QuestionRecord => {
         const { imageId, question, answer, types } = checkRow(row, entry, where);
@@ -31,8 +31,8 @@ export const gqa = defineDataset(
           kind: types?.structural,
         };
       };
-      return keepGood(make, onBad);
-    });
+      records.push(...keepGood(make, onBad));
+    }
     return recordsOf(records, onBad);
   },
 );

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Blip2Config, parseBlip2Config } from '../../blip2/index.ts';
 import { floats, toFloat32, type Value } from '../../core/index.ts';
 import type { Records } from '../../data/index.ts';
-import { bertToQFormer, Checkpoint, type JsonObject, readJsonObject } from '../../hub/index.ts';
+import { bertToQFormer, Checkpoint, type JsonObject, readJsonObject, resolveModel } from '../../hub/index.ts';
 import {
   blipCaption,
   pruneWordPiece,
@@ -27,7 +27,7 @@ const newQFormer = z.strictObject({
   /** Patches averaged in squares of so many. */
   image_feature_pooling: z.int().positive().default(1),
   ...encoderKeys({ frozen: true }),
-  /** A BERT-style checkpoint folder with its tokenizer: the Q-Former's start. */
+  /** A BERT-style checkpoint with its tokenizer, a folder or a Hugging Face id: the Q-Former's start. */
   bert: z.string(),
   num_query_token: z.int().positive().default(32),
   num_hidden_layers: z.int().positive().optional(),
@@ -71,9 +71,10 @@ async function startOf(model: z.output<typeof recipe>['model']): Promise<Objecti
 
 /** A new Q-Former: BERT's weights under the Q-Former's names, its tokenizer with [DEC], embeddings of the kept pieces. */
 async function fromBert(model: NewQFormer, images: ReadEncoder, records: Records): Promise<QFormerStart> {
-  const bert = await Checkpoint.open(model.bert);
-  const bertConfig = await readJsonObject(join(model.bert, 'config.json'));
-  const withDec = withSpecialToken(await readTokenizerFiles(model.bert), 'bos', '[DEC]');
+  const folder = await resolveModel(model.bert);
+  const bert = await Checkpoint.open(folder);
+  const bertConfig = await readJsonObject(join(folder, 'config.json'));
+  const withDec = withSpecialToken(await readTokenizerFiles(folder), 'bos', '[DEC]');
   const trained = new Map(Object.entries(bertToQFormer(await bert.readAll())));
   const start = (files: TokenizerFiles) => ({
     files,
