@@ -86,6 +86,10 @@ export class TrainingData<Item extends ImageRecord> {
     const report = (error: DataError) => options.onMessage?.(`left out: ${error.message}`);
     const onBad = skipBad ? report : undefined;
     const sets = await Promise.all(data.train.map((d) => source.dataset(d, { skipBad, onSkip: report })));
+    for (const [i, { length }] of sets.entries()) {
+      if (length >= run.batch_size_train) continue;
+      options.onMessage?.(`${name}[${i}] has ${length} pictures, fewer than a batch: no batch is drawn from it`);
+    }
     const records = concatenate(sets);
     const dropout = { rate: data.patch_dropout, features: featuresOf(source.images).patches, seed: run.seed };
     const dropped = (images: StepImages) => (dropout.rate === 0 ? images : withPatchDropout(images, dropout));
