@@ -11,7 +11,7 @@ import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
 import { languageModel } from '../src/models/index.ts';
 import { Params } from '../src/nn/index.ts';
 import { logitsGraph } from '../src/pipelines/graphs.ts';
-import { Blip2 } from '../src/pipelines/index.ts';
+import { Blip2, exportModel } from '../src/pipelines/index.ts';
 import { readRecipe, type TrainOptions, train } from '../src/training/index.ts';
 import { writeRandomModel } from './random-model.ts';
 
@@ -211,6 +211,11 @@ describe('fine-tuning for retrieval, on augmented pictures of another size', () 
     const [match] = await model.match(join(folder, '0.png'), ['a red dog']);
     expect(match!.itm).toBeGreaterThan(0);
     await model.release();
+  });
+
+  it('writes one that transformers cannot load, which has no place for the positions of that size', async () => {
+    const [said] = await exportModel(join(folder, 'retrieval/model'), join(folder, 'exported'));
+    expect(said).toMatch(/transformers cannot load this model.*its pictures have 56 pixels, its positions are of 28/);
   });
 
   it('does not keep the weight of a cosine, which belongs to the heads as they were', async () => {

@@ -37,11 +37,12 @@ export interface FolderParts {
 /** Why transformers cannot hold a model, in words; none where it can. */
 export function obstacles({ json, processor }: Pick<Source, 'json' | 'processor'>): string[] {
   const { vision_config, image_feature_pooling: pooling = 1 } = json;
-  const vision = jsonObject(vision_config, 'config.json: vision_config').model_type;
-  const { fit, resize, centerCrop } = processor;
+  const { model_type: vision, image_size: trained } = jsonObject(vision_config, 'config.json: vision_config');
+  const { fit, resize, centerCrop, size } = processor;
   const found: readonly [boolean, string][] = [
     [!visionModels.includes(vision), `its image encoder is ${vision}, where transformers has the ViT of EVA alone`],
     [pooling !== 1, `it averages ${pooling} x ${pooling} patches before the Q-Former`],
+    [size.width !== trained, `its pictures have ${size.width} pixels, its positions are of ${trained}`],
     [fit || centerCrop || !resize || 'shortestEdge' in resize, 'its pictures are not simply resized to a square'],
   ];
   return found.flatMap(([holds, words]) => (holds ? [words] : []));
