@@ -33,9 +33,19 @@ export async function compare(
     measured.ours.push(results.ours);
     measured.peer.push(results.peer);
   }
-  const row = lessIsBetter({ name, unit }, median(measured.ours), median(measured.peer));
-  return { ...row, oursSpread: spread(measured.ours), peerSpread: spread(measured.peer) };
+  return compared({ name, unit }, measured.ours, measured.peer);
 }
+
+/** A row of the medians of measurements of which the smaller wins, with their spreads. */
+export const compared = (
+  what: { name: string; unit: string },
+  ours: readonly number[],
+  peer: readonly number[],
+): Row => ({
+  ...lessIsBetter(what, median(ours), median(peer)),
+  oursSpread: spread(ours),
+  peerSpread: spread(peer),
+});
 
 /** A row of two numbers of which the smaller wins. */
 export const lessIsBetter = (what: { name: string; unit: string }, ours: number, peer: number): Row => ({
