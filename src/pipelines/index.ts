@@ -31,6 +31,7 @@ export {
   type PrecisionChoice,
   precisionChoices,
   type QuantiseProgress,
+  removeQuantised,
   writeQuantised,
 } from './quantised-folder.ts';
 export type { TraceInputs } from './trace.ts';

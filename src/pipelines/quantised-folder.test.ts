@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -13,6 +14,7 @@ import {
   folderAt,
   layerGroups,
   type PrecisionChoice,
+  removeQuantised,
   writeQuantised,
 } from './index.ts';
 
@@ -193,6 +195,17 @@ describe('folderAt', () => {
     expect(await folderAt(at('model'), { precision: 'int8' })).toBe(cached);
     expect(await folderAt(relative('.', at('model')), { precision: 'int8' })).toBe(cached);
     expect(await readFile(join(cached, 'mark'), 'utf8')).toBe('');
+  });
+
+  it('leaves nothing behind when it is told to remove what it made of a model', async () => {
+    await writeRandomModel(at('other'));
+    const [own, of] = [
+      await folderAt(at('model'), { precision: 'int8' }),
+      await folderAt(at('other'), { precision: 'int8' }),
+    ];
+    await removeQuantised(at('other'));
+    expect([existsSync(own), existsSync(of), existsSync(at('other'))]).toEqual([true, false, true]);
+    await removeQuantised(folder); // no model
   });
 
   it('refuses to make another precision of a quantised folder', async () => {

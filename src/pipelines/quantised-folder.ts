@@ -66,6 +66,14 @@ export async function folderAt(
   return cached;
 }
 
+/** Removes what `folderAt` has made of a model; of a folder that is no BLIP-2 there is nothing. */
+export async function removeQuantised(folder: string): Promise<void> {
+  for (const precision of precisions) {
+    const cached = await cachePath(folder, precision).catch(() => undefined);
+    if (cached) await rm(cached, { recursive: true, force: true });
+  }
+}
+
 /** The precision that a folder was quantised to, from its config.json. */
 export function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
   if (typeof recipe !== 'object' || recipe === null || !('precision' in recipe)) return undefined;
