@@ -76,8 +76,7 @@ async function oneAfterTheOther(
 
 /** So that no subject finds its files in memory because another has read them before. */
 async function readFiles(model: string): Promise<void> {
-  const { entries } = await Checkpoint.open(model);
-  for (const file of new Set([...entries.values()].map((entry) => entry.file))) {
+  for (const file of (await Checkpoint.open(model)).files) {
     for await (const _ of createReadStream(file, { highWaterMark: 2 ** 24 }));
   }
 }

@@ -29,6 +29,11 @@ export class Checkpoint {
     return new Checkpoint(folderOrFile, file.endsWith('.json') ? await readShards(file) : await readHeader(file));
   }
 
+  /** The safetensors files that its tensors lie in. */
+  get files(): ReadonlySet<string> {
+    return new Set([...this.entries.values()].map(({ file }) => file));
+  }
+
   /** The entry of a tensor. Throws CheckpointError, with the nearest name, where there is none. */
   entry(name: string): TensorEntry {
     const entry = this.entries.get(name);

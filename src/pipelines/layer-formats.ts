@@ -86,8 +86,7 @@ const number = /\.(\d+)\./;
 
 /** What became of each linear layer of a model, in groups of equals. */
 export function layerGroups(files: ModelFiles): LayerGroup[] {
-  const groups = new Map<string, Omit<LayerGroup, 'layers'> & { readonly names: string[] }>();
-  const ways = new Map<string, Set<string>>();
+  const groups = new Map<string, { pattern: string; names: string[]; kept: Omit<LayerGroup, 'layers' | 'count'> }>();
   for (const layer of linearLayers(files).values()) {
     const format = storedFormat(files.checkpoint, layer.name);
     const kept = {
@@ -97,15 +96,16 @@ export function layerGroups(files: ModelFiles): LayerGroup[] {
     };
     const pattern = layer.name.replace(number, '.*.');
     const key = JSON.stringify([pattern, kept]);
-    const names = [...(groups.get(key)?.names ?? []), layer.name];
-    groups.set(key, { ...kept, names, count: names.length });
-    ways.set(pattern, (ways.get(pattern) ?? new Set()).add(key));
+    const group = groups.get(key) ?? { pattern, names: [], kept };
+    group.names.push(layer.name);
+    groups.set(key, group);
   }
-  return [...groups.values()].map(({ names, ...kept }) => {
-    const pattern = names[0]!.replace(number, '.*.');
-    const numbers = names.map((name) => number.exec(name)?.[1] ?? '');
-    const layers = ways.get(pattern)!.size === 1 ? pattern : pattern.replace('*', `{${numbers.join(',')}}`);
-    return { layers, ...kept };
+  const all = [...groups.values()];
+  return all.map(({ pattern, names, kept }) => {
+    const isAlone = all.filter((other) => other.pattern === pattern).length === 1;
+    const numbers = names.map((name) => number.exec(name)?.[1]);
+    const layers = isAlone ? pattern : pattern.replace('*', `{${numbers.join(',')}}`);
+    return { layers, ...kept, count: names.length };
   });
 }
 

@@ -189,7 +189,7 @@ async function cachePath(folder: string, precision: Precision): Promise<string> 
   const files = await openModel(folder);
   const hash = createHash('sha256').update(JSON.stringify([layout, precision, await realpath(folder)]));
   hash.update(await readFile(join(folder, 'config.json')));
-  for (const file of new Set([...files.checkpoint.entries.values()].map((entry) => entry.file))) {
+  for (const file of files.checkpoint.files) {
     const { size, mtimeMs } = await stat(file);
     hash.update(JSON.stringify([basename(file), size, mtimeMs]));
   }

@@ -14,8 +14,8 @@ type Queries = Record<string, Value>;
  */
 export class SeenImages {
   readonly #features = new Map<string, Promise<Features>>();
-  /** By the prompt that the queries read beside the picture; empty where they do not. */
-  readonly #queries = new WeakMap<Features, Map<string, Promise<Queries>>>();
+  /** By the prompt that they read beside the picture, empty where none: the last one alone, for prompts are without end. */
+  readonly #queries = new WeakMap<Value, { readonly prompt: string; readonly read: Promise<Queries> } | undefined>();
 
   /** The features of one picture, `pixelValues` [1, 3, H, W], from memory or from `encode`. */
   features(pixelValues: Features, encode: () => Promise<Features>): Promise<Features> {
@@ -32,18 +32,19 @@ export class SeenImages {
 
   async #watched(encoding: Promise<Features>): Promise<Features> {
     const features = await encoding;
-    this.#queries.set(features, new Map());
+    this.#queries.set(features, undefined);
     return features;
   }
 
   /** What the queries read of these features beside a prompt; only that of remembered features is remembered. */
   queries(features: Value, prompt: string, read: () => Promise<Queries>): Promise<Queries> {
-    const known = this.#queries.get(features as Features);
-    if (!known) return read();
-    const queries = known.get(prompt) ?? read();
-    known.set(prompt, queries);
-    queries.catch(() => known.delete(prompt));
-    return queries;
+    if (!this.#queries.has(features)) return read();
+    const last = this.#queries.get(features);
+    if (last?.prompt === prompt) return last.read;
+    const reading = read();
+    this.#queries.set(features, { prompt, read: reading });
+    reading.catch(() => this.#queries.set(features, undefined));
+    return reading;
   }
 
   clear(): void {

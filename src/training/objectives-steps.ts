@@ -127,8 +127,7 @@ function tokenise(captions: readonly string[], tokenizer: Tokenizer, maxLength: 
 /** Which images and texts of a batch belong together, [B, B] each: see StageOneBatch. */
 function pairsOf(items: readonly Drawn<ImageTextRecord>[], captions: readonly string[], sharesTargets: boolean) {
   // An id says nothing beside another dataset's, and the parts of a large batch come from several.
-  const nameOf = ({ dataset, record }: Drawn<ImageTextRecord>) => `${dataset} ${record.imageId}`;
-  const names = items.map(nameOf);
+  const names = items.map(({ dataset, record }) => `${dataset} ${record.imageId}`);
   const sameImage = (i: number, j: number) => names[i] === names[j];
   return {
     positives: square(items.length, (i, j) => (i === j || (sharesTargets && sameImage(i, j)) ? 1 : 0)),

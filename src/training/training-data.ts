@@ -71,8 +71,8 @@ export class TrainingData<Item extends ImageRecord> {
   }
 
   /**
-   * Opens the datasets, which errors call by `name`; where neither pictures nor encoder change, encodes what was never encoded. Throws DataError naming
-   * what cannot be used, UsageError where the recipe's keys do not fit each other.
+   * Opens the datasets, which errors call by `name`; where neither pictures nor encoder change, encodes what was never
+   * encoded. Throws DataError naming what cannot be used, UsageError where the recipe's keys do not fit each other.
    */
   static async open<Item extends ImageRecord>(
     settings: StepSettings,

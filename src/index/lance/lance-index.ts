@@ -7,7 +7,7 @@ import { manifestText, type Row, schemaOf, tableOf, vectorsOf } from './arrow.ts
 
 const tableName = 'pictures';
 /** From so many pictures on, an approximate search finds the candidates; it is made when the index is closed. */
-const indexedFromDefault = 5000;
+const indexedFrom = 5000;
 /** A search returns a picture once for each of its queries that is near, so more are asked for. */
 const candidatesPerResult = 4;
 
@@ -27,8 +27,8 @@ export class LanceIndex implements VectorIndex {
   readonly #indexedFrom: number;
   #isChanged = false;
 
-  private constructor(connection: Connection, table: Table, manifest: Manifest, { indexedFrom }: LanceOptions) {
-    this.#indexedFrom = indexedFrom ?? indexedFromDefault;
+  private constructor(connection: Connection, table: Table, manifest: Manifest, options: LanceOptions) {
+    this.#indexedFrom = options.indexedFrom ?? indexedFrom;
     this.#connection = connection;
     this.#table = table;
     this.manifest = manifest;
