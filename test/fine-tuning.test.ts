@@ -224,6 +224,49 @@ describe('fine-tuning for retrieval, on augmented pictures of another size', () 
   });
 });
 
+describe('fine-tuning for retrieval, in parts', () => {
+  const settings = {
+    task: 'retrieval',
+    model: 'pretrained: $/one',
+    file: 'copies.jsonl',
+    run: ', lr_layer_decay: 0.5',
+  };
+  const parts = ['run.batch_size_train=2', 'run.accum_grad_iters=2'];
+  beforeAll(async () => {
+    // One picture thrice and another once: whatever noise draws ITM's negatives with, they are the same.
+    const copy = { image: '0.png', image_id: 0, caption: 'a red dog' };
+    const rows = [copy, copy, copy, { image: '1.png', image_id: 1, caption: 'a blue cat on the left' }];
+    await writeFile(join(folder, 'copies.jsonl'), `${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
+  });
+
+  it('computes what it computes of the whole batch, of the image encoder too', async () => {
+    await train(await recipe('retrieval-whole', settings, 'run.batch_size_train=4', 'run.dropout=0'));
+    await train(await recipe('retrieval-parts', settings, ...parts, 'run.dropout=0'));
+    const lines = async (run: string) =>
+      (await metrics(run))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const [whole, inParts] = [await lines('retrieval-whole'), await lines('retrieval-parts')];
+    expect(inParts).toHaveLength(3);
+    for (const [i, line] of whole.entries()) {
+      for (const name of ['loss', 'itc', 'itm', 'itg', 'grad_norm']) {
+        expect(Math.abs(inParts[i][name] / line[name] - 1), `${name}, step ${i}`).toBeLessThan(1e-4);
+      }
+    }
+  });
+
+  it('leaves out patches, and goes on after an interruption as if there had been none', async () => {
+    const dropping = { ...settings, model: `${settings.model}, drop_path_rate: 0.5`, data: ', patch_dropout: 0.5' };
+    const stop = new AbortController();
+    const options: TrainOptions = { signal: stop.signal, onProgress: ({ step }) => step === 0 && stop.abort() };
+    expect(await train(await recipe('dropping', dropping, ...parts))).toBe(true);
+    expect(await train(await recipe('stopped', dropping, ...parts), options)).toBe(false);
+    expect(await train(await recipe('stopped', dropping, ...parts), { resume: true })).toBe(true);
+    expect(await readAll('stopped/model')).toEqual(await readAll('dropping/model'));
+  });
+});
+
 describe('fine-tuning for captions', () => {
   it('trains the image encoder and not the language model, and keeps the prompt with the model', async () => {
     expect(await train(await recipe('caption', { task: 'caption', model: 'pretrained: $/two' }))).toBe(true);

@@ -188,9 +188,6 @@ it('computes a batch in parts as it computes the whole', async () => {
   await expect(
     train(await recipe('some-pairs', 'data.jsonl', 'run.accum_grad_iters=2', 'run.matching_pairs=2')),
   ).rejects.toThrow(/run\.accum_grad_iters: expected 1, because of run\.matching_pairs/);
-  await expect(
-    train(await recipe('some-patches', 'data.jsonl', 'run.accum_grad_iters=2', 'data.patch_dropout=0.5')),
-  ).rejects.toThrow(/run\.accum_grad_iters: expected 1, because of data\.patch_dropout/);
 });
 
 it('names a picture that cannot be decoded, or leaves it out and says so', async () => {

@@ -66,6 +66,15 @@ export function takeRows<D extends DType>(v: Value<D>, rows: readonly number[]):
   return value(v.dtype, [rows.length, ...rest], fromBytes(v.dtype, bytes));
 }
 
+/** Adds rows [n, …] to those of `sums` [N, …] in these places, which may repeat. */
+export function addRows(sums: Value<'float32'>, rows: readonly number[], added: Value): void {
+  const width = elements(sums.shape.slice(1));
+  const from = toFloat32(added);
+  for (const [i, row] of rows.entries()) {
+    for (let j = 0; j < width; j++) sums.data[row * width + j]! += from[i * width + j]!;
+  }
+}
+
 /** Values [n, …] of one type and width as one value, one after the other along their first axis; at least one. */
 export function joinRows<D extends DType>(values: readonly Value<D>[]): Value<D> {
   const [first] = values;

@@ -6,16 +6,27 @@ import {
   lossesOfPart,
   type StageOneOptions,
   stageOneInputs,
+  trainsWithEncoder,
 } from '../blip2/index.ts';
-import { floats, joinRows, takeRows, toFloat32, toNumbers, UsageError, type Value } from '../core/index.ts';
+import {
+  addRows,
+  elements,
+  floats,
+  joinRows,
+  takeRows,
+  toFloat32,
+  toNumbers,
+  UsageError,
+  type Value,
+} from '../core/index.ts';
 import { input } from '../graph/index.ts';
 import { DropoutPool, Params } from '../nn/index.ts';
 import { compile, type Feeds, type Session } from '../runtime/index.ts';
-import { featuresOf } from './image-features.ts';
+import { FeaturesInParts } from './features-in-parts.ts';
 import { startFrom } from './initial-values.ts';
 import type { Recipe } from './recipe.ts';
 import type { TrainGraph } from './step.ts';
-import { measureHeldOut, readParts, summary, type trainSteps } from './steps.ts';
+import { measureHeldOut, readParts, summary, type trainSteps, withLayerDecay } from './steps.ts';
 import { StepsByLength, sessionOptions } from './steps-by-length.ts';
 
 /** What decides the graphs. */
@@ -23,22 +34,19 @@ interface PartSettings {
   readonly run: Recipe['run'];
   readonly config: Blip2Config;
   readonly options: StageOneOptions;
-  readonly patches: number;
-  readonly imageWidth: number;
+  readonly features: FeaturesInParts;
 }
 
 /** `trainSteps` for the three objectives on a batch of `accum_grad_iters` parts. Throws UsageError where it cannot be. */
 export const trainInParts =
   (config: Blip2Config, options: StageOneOptions): typeof trainSteps =>
-  async (recipe, { training, heldOut, images }, kind) => {
-    const { model, data, run } = recipe;
-    if (!model.freeze_vit) throw new UsageError('run.accum_grad_iters: expected 1, because model.freeze_vit is false');
+  async ({ run: given }, { training, heldOut, images }, kind) => {
     if (options.matchingPairs) throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
-    // The parts are fed whole features, twice over.
-    if (data.patch_dropout > 0) throw new UsageError('run.accum_grad_iters: expected 1, because of data.patch_dropout');
-    const { patches, width: imageWidth } = featuresOf(images);
-    const initial = startFrom(kind.given, { seed: run.seed, initializerRange: kind.initializerRange });
-    const settings = { run, config, options, patches, imageWidth };
+    const run = withLayerDecay(given, images);
+    const weights = new Map([...kind.given, ...(await training.images.initial())]);
+    const initial = startFrom(weights, { seed: run.seed, initializerRange: kind.initializerRange });
+    const features = new FeaturesInParts(training.images, run);
+    const settings = { run, config, options, features };
     const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), { initial });
     const objectives = new ObjectivesInParts(settings, steps);
     const { optimiser } = steps;
@@ -52,8 +60,8 @@ export const trainInParts =
           parts.flatMap(({ items }) => items),
           step,
         );
-        const imageEmbeds = joinRows(parts.map(({ imageFeeds }) => imageFeeds.imageEmbeds!));
-        return { scalars: await objectives.gradients(step, { ...feeds, imageEmbeds }), ...summary(parts) };
+        const pictures = parts.map(({ imageFeeds }) => imageFeeds);
+        return { scalars: await objectives.gradients(step, feeds, pictures), ...summary(parts) };
       },
       ...(held && { evaluate: held.evaluate }),
       async close() {
@@ -63,37 +71,69 @@ export const trainInParts =
     };
   };
 
+/** The gradients of a part's features, and of those of its false images. */
+type DFeatures = 'dEmbeds' | 'dNegativeEmbeds';
+
 /**
  * The three objectives part by part with the gradients of the whole batch (see blip2/stage-one-in-parts.ts): memory for
- * one part, and the features of each computed twice.
+ * one part, and what ITC compares of each computed twice.
  */
 class ObjectivesInParts {
   readonly #settings: PartSettings;
-  readonly #steps: StepsByLength<FigureOfPart>;
-  readonly #features = new Map<number, Promise<Session<'zImage' | 'zText'>>>();
+  readonly #steps: StepsByLength<FigureOfPart, DFeatures>;
+  readonly #compared = new Map<number, Promise<Session<'zImage' | 'zText'>>>();
+  readonly #parts: readonly (readonly number[])[];
   #contrast: Promise<Session<string>> | undefined;
 
-  constructor(settings: PartSettings, steps: StepsByLength<FigureOfPart>) {
+  constructor(settings: PartSettings, steps: StepsByLength<FigureOfPart, DFeatures>) {
     this.#settings = settings;
     this.#steps = steps;
+    const { batch_size_train: size, accum_grad_iters: count } = settings.run;
+    this.#parts = Array.from({ length: count }, (_, i) => Array.from({ length: size }, (_, row) => i * size + row));
   }
 
-  /** The scalars of a step, from the feeds of the whole batch; the gradients are in the optimiser's buffers. */
-  async gradients(step: number, whole: Feeds): Promise<Record<string, number>> {
-    const { batch_size_train: size, accum_grad_iters: count } = this.#settings.run;
+  /**
+   * The scalars of a step, from the texts and pairs of the whole batch and from what each part's pictures feed; the
+   * gradients are in the optimiser's buffers.
+   */
+  async gradients(step: number, texts: Feeds, pictures: readonly Feeds[]): Promise<Record<string, number>> {
+    const { features, options } = this.#settings;
     const { optimiser } = this.#steps;
-    const parts = Array.from({ length: count }, (_, i) => Array.from({ length: size }, (_, row) => i * size + row));
-    const told = await this.#contrastWhole(step, whole, parts);
+    const embeds: Value[] = [];
+    for (const imageFeeds of pictures) embeds.push(await features.of(imageFeeds, optimiser.parameters));
+    const whole = { ...texts, imageEmbeds: joinRows(embeds) };
+    const told = await this.#contrastWhole(step, whole);
+    const { means, dEmbeds } = await this.#ofParts(step, whole, told);
+    for (const [i, imageFeeds] of pictures.entries()) {
+      await features.addGradients(imageFeeds, takeRows(dEmbeds, this.#parts[i]!), this.#steps);
+    }
+    optimiser.joinParts();
+    // Only ITC divides by the temperature.
+    toFloat32(optimiser.gradients.temp!).set(toFloat32(told.dTemperature!));
+    const [itc] = toNumbers(told.itc!) as [number];
+    const { itc: a = 1, itm: b = 1, itg: c = 1 } = options.weights ?? {};
+    return { loss: a * itc + b * means.itm + c * means.itg, itc, ...means };
+  }
 
-    const written = parts.map((own) => tokensWritten(takeRows(whole.attentionMask!, own)));
+  /** The figures of all parts, and the gradients of the whole batch's features; those of parameters are added up. */
+  async #ofParts(
+    step: number,
+    whole: Feeds,
+    told: Record<string, Value>,
+  ): Promise<{ means: Record<FigureOfPart, number>; dEmbeds: Value<'float32'> }> {
+    const [tokens, count] = [tokensOf(whole), this.#parts.length];
+    const written = this.#parts.map((own) => tokensWritten(takeRows(whole.attentionMask!, own)));
     const total = written.reduce((a, b) => a + b);
     const means: Record<FigureOfPart, number> = { itm: 0, itg: 0, itmAccuracy: 0, queryCosine: 0 };
-    for (const [i, own] of parts.entries()) {
+    const { shape } = whole.imageEmbeds!;
+    const dEmbeds = floats(shape, new Float32Array(elements(shape)));
+    for (const [i, own] of this.#parts.entries()) {
       const tokenShare = written[i]! / total;
+      const falseImages = toNumbers(takeRows(told.negativeImage!, own));
       const falseTexts = toNumbers(takeRows(told.negativeText!, own));
-      const scalars = await this.#steps.gradients(step * count + i, tokensOf(whole), {
+      const results = await this.#steps.run(step * count + i, tokens, {
         ...partFeeds(whole, own),
-        negativeEmbeds: takeRows(whole.imageEmbeds!, toNumbers(takeRows(told.negativeImage!, own))),
+        negativeEmbeds: takeRows(whole.imageEmbeds!, falseImages),
         negativeIds: takeRows(whole.inputIds!, falseTexts),
         negativeMask: takeRows(whole.attentionMask!, falseTexts),
         dImage: takeRows(told.dImage!, own),
@@ -101,30 +141,25 @@ class ObjectivesInParts {
         pairShare: floats([], [1 / count]),
         tokenShare: floats([], [tokenShare]),
       });
-      optimiser.addPart(1);
-      means.itm += scalars.itm / count;
-      means.itmAccuracy += scalars.itmAccuracy / count;
-      means.queryCosine += scalars.queryCosine / count;
-      means.itg += scalars.itg * tokenShare;
+      this.#steps.optimiser.addPart(1, this.#steps.moves);
+      if (results.dEmbeds) addRows(dEmbeds, own, results.dEmbeds);
+      if (results.dNegativeEmbeds) addRows(dEmbeds, falseImages, results.dNegativeEmbeds);
+      for (const name of ['itm', 'itmAccuracy', 'queryCosine'] as const) means[name] += scalar(results[name]) / count;
+      means.itg += scalar(results.itg) * tokenShare;
     }
-    optimiser.joinParts();
-    // Only ITC divides by the temperature.
-    toFloat32(optimiser.gradients.temp!).set(toFloat32(told.dTemperature!));
-    const [itc] = toNumbers(told.itc!) as [number];
-    const { itc: a = 1, itm: b = 1, itg: c = 1 } = this.#settings.options.weights ?? {};
-    return { loss: a * itc + b * means.itm + c * means.itg, itc, ...means };
+    return { means, dEmbeds };
   }
 
-  /** ITC over the features of all parts, its gradients, and ITM's negatives. */
-  async #contrastWhole(step: number, whole: Feeds, parts: readonly number[][]): Promise<Record<string, Value>> {
+  /** ITC over all parts, its gradients, and ITM's negatives. */
+  async #contrastWhole(step: number, whole: Feeds): Promise<Record<string, Value>> {
     const tokens = tokensOf(whole);
     const { parameters } = this.#steps.optimiser;
-    const features = await this.#featuresAt(tokens);
+    const compared = await this.#comparedAt(tokens);
     const seen: Record<'zImage' | 'zText', Value>[] = [];
-    for (const [i, own] of parts.entries()) {
-      // The dropout of the second pass: these features have to be the ones that its gradients are of.
-      const noise = await this.#steps.dropoutFeeds(step * parts.length + i, tokens);
-      seen.push(await features.run({ ...parameters, ...noise, ...partFeeds(whole, own) }));
+    for (const [i, own] of this.#parts.entries()) {
+      // The dropout of the second pass: what is compared has to be what its gradients are of.
+      const noise = await this.#steps.dropoutFeeds(step * this.#parts.length + i, tokens);
+      seen.push(await compared.run({ ...parameters, ...noise, ...partFeeds(whole, own) }));
     }
     this.#contrast ??= compile(contrastGraph(this.#settings), () => 'input', sessionOptions(this.#settings.run));
     return (await this.#contrast).run({
@@ -135,26 +170,28 @@ class ObjectivesInParts {
     });
   }
 
-  #featuresAt(tokens: number): Promise<Session<'zImage' | 'zText'>> {
-    const known = this.#features.get(tokens);
+  #comparedAt(tokens: number): Promise<Session<'zImage' | 'zText'>> {
+    const known = this.#compared.get(tokens);
     if (known) return known;
-    const { run, config, options, patches, imageWidth } = this.#settings;
+    const { run, config, options, features } = this.#settings;
+    const { patches, width: imageWidth } = features;
     const inputs = stageOneInputs({ batch: run.batch_size_train, patches, imageWidth, tokens });
     const dropout = run.dropout === 0 ? undefined : new DropoutPool(run.dropout).apply;
     const outputs = { ...featuresOfPart(new Params(), inputs, config, { ...options, dropout }) };
     const made = compile(outputs, () => 'input', sessionOptions(run));
-    this.#features.set(tokens, made);
+    this.#compared.set(tokens, made);
     return made;
   }
 }
 
 function partGraph(
-  { run, config, options, patches, imageWidth }: PartSettings,
+  { run, config, options, features }: PartSettings,
   tokens: number,
   pool: DropoutPool,
-): TrainGraph<FigureOfPart> {
+): TrainGraph<FigureOfPart, DFeatures> {
   const p = new Params();
   const batch = run.batch_size_train;
+  const { patches, width: imageWidth } = features;
   const { num_query_tokens: queries, image_text_hidden_size: width } = config;
   const part = {
     ...stageOneInputs({ batch, patches, imageWidth, tokens }),
@@ -169,7 +206,13 @@ function partGraph(
   const dropout = run.dropout === 0 ? undefined : pool.apply;
   const outputs = lossesOfPart(p, part, config, { ...options, dropout });
   p.tensor('temp', []); // trains with the rest, by ITC's own graph
-  return { outputs, declared: p.declared, trains: () => true };
+  const dFeatures = { dEmbeds: part.imageEmbeds, dNegativeEmbeds: part.negativeEmbeds };
+  return {
+    outputs,
+    declared: new Map([...p.declared, ...features.declared]),
+    trains: trainsWithEncoder,
+    ...(features.declared.size > 0 && { inputs: dFeatures }),
+  };
 }
 
 function contrastGraph({ run, config, options }: PartSettings) {
@@ -187,6 +230,8 @@ function contrastGraph({ run, config, options }: PartSettings) {
   };
   return { ...contrastWhole(new Params(), whole, options) };
 }
+
+const scalar = (v: Value): number => toFloat32(v)[0]!;
 
 /** The length of all texts. */
 const tokensOf = ({ inputIds }: Feeds): number => inputIds!.shape[1]!;

@@ -80,10 +80,12 @@ export class Optimiser {
     );
   }
 
-  /** Adds `weight` times the gradients to those of the batch's earlier parts. */
-  addPart(weight: number): void {
+  /** Adds `weight` times the gradients, of all parameters or some, to those of the batch's earlier parts. */
+  addPart(weight: number, names?: readonly string[]): void {
     this.#sums ??= this.#slots.map(({ buffers }) => new Float32Array(buffers.gradient.length));
-    for (const [i, { buffers }] of this.#slots.entries()) {
+    const some = names && new Set(names);
+    for (const [i, { name, buffers }] of this.#slots.entries()) {
+      if (some && !some.has(name)) continue;
       const [sum, gradient] = [this.#sums[i]!, buffers.gradient];
       for (let j = 0; j < sum.length; j++) sum[j]! += weight * gradient[j]!;
     }
