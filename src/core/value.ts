@@ -66,6 +66,14 @@ export function takeRows<D extends DType>(v: Value<D>, rows: readonly number[]):
   return value(v.dtype, [rows.length, ...rest], fromBytes(v.dtype, bytes));
 }
 
+/** Rows of a value [N, …], from `start`: the same memory, or its end where there are fewer. */
+export function viewRows<D extends DType>({ dtype, shape, data }: Value<D>, start: number, count: number): Value<D> {
+  const [rows, ...rest] = shape;
+  const width = elements(rest);
+  const end = Math.min(start + count, rows!);
+  return value(dtype, [end - start, ...rest], data.subarray(start * width, end * width) as TypedArrayOf<D>);
+}
+
 /** Adds rows [n, …] to those of `sums` [N, …] in these places, which may repeat. */
 export function addRows(sums: Value<'float32'>, rows: readonly number[], added: Value): void {
   const width = elements(sums.shape.slice(1));

@@ -1,6 +1,6 @@
-import { int64s, type Value, value } from '../core/index.ts';
+import { int64s, type Value, value, viewRows } from '../core/index.ts';
 import type { LanguageModelSizes } from '../models/index.ts';
-import type { Feeds, Session } from '../runtime/index.ts';
+import { cachedTogether, type Feeds, type Session } from '../runtime/index.ts';
 import { KeyValueCache } from './kv-cache.ts';
 import type { Decoding } from './step.ts';
 
@@ -20,6 +20,8 @@ interface Continuation {
   past?: Readonly<Record<string, Value>> | undefined;
   first: FirstText;
   copies: number;
+  /** See LanguageModelWeights. */
+  packed?: boolean;
   /** What later runs are fed besides ids, mask and cache. */
   later: Feeds;
 }
@@ -48,21 +50,13 @@ export class CachedDecoding implements Decoding {
 
   /** Runs the prompts, one row each, and then gives each its copies. */
   static async start(continuation: Continuation): Promise<CachedDecoding> {
-    const { session, sizes, past, first, copies } = continuation;
-    const { inputIds, attentionMask, feeds } = first;
-    const [prompts, length] = attentionMask.shape as [number, number];
+    const { sizes, past, first, copies } = continuation;
+    const prompts = first.inputIds.shape[0]!;
     const cache = new KeyValueCache(sizes, prompts);
     if (past) cache.appendText(past, ones([prompts, Object.values(past)[0]!.shape[2]!]));
-    const read = Array.from({ length: prompts }, (_, b) => (b + 1) * length - 1); // the last position of each
-    const outputs = await session.run({
-      ...feeds,
-      input_ids: inputIds,
-      read: int64s([prompts], read),
-      ...cache.textFeeds(attentionMask),
-    });
-    cache.appendText(outputs, attentionMask);
+    const logits = await (past ? readOn : readFirst)(continuation, cache);
     cache.branch(copies);
-    return new CachedDecoding(continuation, cache, logitsOf(outputs));
+    return new CachedDecoding(continuation, cache, logits);
   }
 
   get rows(): number {
@@ -88,6 +82,41 @@ export class CachedDecoding implements Decoding {
     this.#logits = logitsOf(outputs);
   }
 }
+
+/** Reads the text of every prompt after what the cache holds of it; the logits [prompts, V] of the last position. */
+async function readOn({ session, first }: Continuation, cache: KeyValueCache): Promise<Float32Array> {
+  const { inputIds, attentionMask, feeds } = first;
+  const read = lastPositions(attentionMask.shape);
+  const outputs = await session.run({ ...feeds, input_ids: inputIds, read, ...cache.textFeeds(attentionMask) });
+  cache.appendText(outputs, attentionMask);
+  return logitsOf(outputs);
+}
+
+/** The same where the cache is empty: keys and values are written where it keeps them, of some prompts after others. */
+async function readFirst({ session, sizes, first, packed }: Continuation, cache: KeyValueCache): Promise<Float32Array> {
+  const { inputIds, attentionMask } = first;
+  const [prompts, length] = attentionMask.shape as [number, number];
+  const { feeds, fetches } = cache.firstText(attentionMask);
+  const whole = { ...first.feeds, input_ids: inputIds, ...feeds };
+  const logits = new Float32Array(prompts * sizes.vocabularySize);
+  const together = packed ? cachedTogether(length * sizes.width) : prompts;
+  for (let start = 0; start < prompts; start += together) {
+    const some = (values: Readonly<Record<string, Value>>): Record<string, Value> =>
+      Object.fromEntries(Object.entries(values).map(([name, v]) => [name, viewRows(v, start, together)]));
+    const rows = Math.min(together, prompts - start);
+    const fed = { ...some(whole), read: lastPositions([rows, length]) };
+    const outputs = await session.run(fed, { ...some(fetches), logits: null });
+    logits.set(logitsOf(outputs), start * sizes.vocabularySize);
+  }
+  return logits;
+}
+
+/** Where each row's last position is, counted through the batch. */
+const lastPositions = ([rows, length]: readonly number[]): Value<'int64'> =>
+  int64s(
+    [rows!],
+    Array.from({ length: rows! }, (_, row) => (row + 1) * length! - 1),
+  );
 
 const logitsOf = ({ logits }: Readonly<Record<string, Value>>): Float32Array => logits!.data as Float32Array;
 

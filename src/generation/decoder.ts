@@ -13,6 +13,8 @@ export interface LanguageModelWeights {
   /** The root of the language model's names; `language_model` in a BLIP-2 checkpoint. */
   readonly params?: Params | undefined;
   readonly session?: SessionOptions | undefined;
+  /** Whether weights are packed for a CPU: long prompts are then read a few at a time. Default false. */
+  readonly packed?: boolean | undefined;
 }
 
 /** A step is too short for threads that spin between steps, at the expense of whatever else runs. */
@@ -22,20 +24,22 @@ export const quietThreads: SessionOptions = { spinning: false };
 export class DecoderModel implements StepModel<Prompt> {
   readonly #lm: Decoder;
   readonly #session: Session<string>;
+  readonly #packed: boolean;
 
-  private constructor(lm: Decoder, session: Session<string>) {
+  private constructor(lm: Decoder, session: Session<string>, packed: boolean) {
     this.#lm = lm;
     this.#session = session;
+    this.#packed = packed;
   }
 
   /** Throws CheckpointError where a weight is missing. */
   static async compile(
     lm: Decoder,
-    { weights, params = new Params(), session }: LanguageModelWeights,
+    { weights, params = new Params(), session, packed = false }: LanguageModelWeights,
   ): Promise<DecoderModel> {
     const decoded = lm.decode(params, cachedInputs(promptInputs(lm, params), lm));
-    const outputs = decodingOutputs(decoded, (hidden) => lm.head(params, hidden));
-    return new DecoderModel(lm, await compile(outputs, weights, { ...quietThreads, ...session }));
+    const outputs = decodingOutputs(decoded, { head: (hidden) => lm.head(params, hidden), sizes: lm });
+    return new DecoderModel(lm, await compile(outputs, weights, { ...quietThreads, ...session }), packed);
   }
 
   /** Throws DataError where a row of the prompt does not end in a token: it has to be padded on the left. */
@@ -58,6 +62,7 @@ export class DecoderModel implements StepModel<Prompt> {
       },
       later: { soft_prompts: none },
       copies,
+      packed: this.#packed,
     });
   }
 

@@ -31,7 +31,7 @@ export class EncoderDecoderModel implements StepModel<Prompt> {
     const encoder = await compile(encoderOutputs(lm, p), weights, options);
     const inputsEmbeds = lm.embed(p, input('input_ids', 'int64', ['batch', 'sequence']));
     const decoded = lm.decode(p, { ...cachedInputs(inputsEmbeds, lm), ...memoryInputs(lm) });
-    const outputs = decodingOutputs(decoded, (hidden) => lm.head(p, hidden));
+    const outputs = decodingOutputs(decoded, { head: (hidden) => lm.head(p, hidden), sizes: lm });
     return new EncoderDecoderModel(lm, encoder, await compile(outputs, weights, options));
   }
 

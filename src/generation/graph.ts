@@ -24,10 +24,17 @@ export function cachedInputs(inputsEmbeds: Tensor, sizes: LanguageModelSizes): D
 }
 
 /** The logits [rows, V] of the positions `read`, counted through the batch, and the keys and values for the cache. */
-export function decodingOutputs({ hidden, cache }: Decoded, head: (hidden: Tensor) => Tensor): Record<string, Tensor> {
+export function decodingOutputs(
+  { hidden, cache }: Decoded,
+  { head, sizes }: { head: (hidden: Tensor) => Tensor; sizes: LanguageModelSizes },
+): Record<string, Tensor> {
   const [batch, length, width] = hidden.shape as [Dim, Dim, Dim];
   const positions = reshape(hidden, { shape: [mulDims(batch, length), width] });
-  return { logits: head(gather(positions, input('read', 'int64', ['rows']))), ...cacheOutputs(cache) };
+  // What a first text's keys and values are followed by where the cache keeps them: `KeyValueCache.firstText`.
+  const spare = input('spare', 'float32', ['batch', sizes.keyValueHeads, 'spare', sizes.headWidth]);
+  const followed = (x: Tensor) => concat([x, spare], { axis: 2 });
+  const roomy = cache.map(({ key, value }) => ({ key: followed(key), value: followed(value) }));
+  return { logits: head(gather(positions, input('read', 'int64', ['rows']))), ...cacheOutputs(roomy) };
 }
 
 /** The keys and values of a graph's positions, as outputs that a {@link KeyValueCache} appends. */

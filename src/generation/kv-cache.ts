@@ -46,6 +46,30 @@ export class KeyValueCache {
     ]);
   }
 
+  /**
+   * What a run over the first text of all prompts is fed besides it, and where it writes: what is then kept. A run may be
+   * over some of the prompts, with their rows of these.
+   */
+  firstText(mask: Value<'int64'>): { feeds: Feeds; fetches: Record<string, Value> } {
+    const { keyValueHeads, headWidth, layers } = this.#sizes;
+    const length = mask.shape[1]!;
+    const feeds = this.textFeeds(mask);
+    this.#length = length;
+    this.#seen = keptOf(mask);
+    this.#reserve(length);
+    const spare = this.#empty(this.#capacity - length);
+    const shape = [this.#prompts, keyValueHeads, this.#capacity, headWidth];
+    const buffers = [...this.#buffers.values()].map((data) => value('float32', shape, data));
+    const fetches = Object.fromEntries(layerNames('present', layers).map((name, i) => [name, buffers[i]!]));
+    return { feeds: { ...feeds, spare }, fetches };
+  }
+
+  /** Zeros [prompts, K, length, d]. */
+  #empty(length: number): Value<'float32'> {
+    const shape = [this.#prompts, this.#sizes.keyValueHeads, length, this.#sizes.headWidth];
+    return value('float32', shape, new Float32Array(elements(shape)));
+  }
+
   /** What a run over one new position of each row, [prompts, rows of a prompt], is fed besides them. */
   stepFeeds(): Feeds {
     const copies = this.rows / this.#prompts;
@@ -61,7 +85,11 @@ export class KeyValueCache {
     }
     const shape = [this.#prompts, this.#sizes.keyValueHeads, this.#capacity, this.#sizes.headWidth];
     const past = [...this.#buffers].map(([name, data]) => [name, value('float32', shape, data)] as const);
-    return { ...Object.fromEntries(past), attention_mask: value('int64', [this.#prompts, count, width], mask) };
+    return {
+      ...Object.fromEntries(past),
+      spare: this.#empty(0),
+      attention_mask: value('int64', [this.#prompts, count, width], mask),
+    };
   }
 
   /** Takes the keys and values of a text from the outputs of a run that read it. */
@@ -99,7 +127,7 @@ export class KeyValueCache {
     for (const [name, data] of this.#buffers) {
       const grown = new Float32Array(elements([this.#prompts, keyValueHeads, capacity, d]));
       const from = { data, stride: this.#capacity * d };
-      if (this.#length > 0) copyRuns(from, { data: grown, stride: capacity * d, at: 0 }, this.#length * d);
+      if (this.#capacity > 0) copyRuns(from, { data: grown, stride: capacity * d, at: 0 }, this.#length * d);
       this.#buffers.set(name, grown);
     }
     this.#capacity = capacity;

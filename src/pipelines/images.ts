@@ -1,7 +1,8 @@
-import { floats, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { floats, joinRows, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
 import { fingerprint } from '../hub/index.ts';
 import { type ImageProcessor, normalise, type RawImage, readModelImage, toModelSize } from '../image/index.ts';
 import { featureShape } from '../models/index.ts';
+import { cachedTogether } from '../runtime/index.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -60,9 +61,20 @@ export async function imageFeatures(
 }
 
 async function encodePixels(sessions: Sessions, pixelValues: Value<'float32'>): Promise<Value<'float32'>> {
-  const vision = await sessions.vision(sizeOf(pixelValues));
-  const { image_embeds } = await vision.run({ pixel_values: pixelValues }, { image_embeds: null });
-  return floats(image_embeds.shape, toFloat32(image_embeds));
+  const size = sizeOf(pixelValues);
+  const vision = await sessions.vision(size);
+  const { patches, width } = featureShape(sessions.files.encoder, { size, pooling: 1 });
+  const [count] = pixelValues.shape as [number];
+  const together = sessions.packed ? cachedTogether(patches * width) : count;
+  const encoded: Value<'float32'>[] = [];
+  for (let i = 0; i < count; i += together) {
+    const { image_embeds } = await vision.run(
+      { pixel_values: viewRows(pixelValues, i, together) },
+      { image_embeds: null },
+    );
+    encoded.push(floats(image_embeds.shape, toFloat32(image_embeds)));
+  }
+  return encoded.length === 1 ? encoded[0]! : joinRows(encoded);
 }
 
 /** What the image encoder of a model gives of one image. */

@@ -29,13 +29,21 @@ export class Sessions {
   readonly #options: SessionOptions;
   /** For graphs that compute many rows at a time: their float32 weights are read where they lie, and ready at once. */
   readonly #mapped: SessionOptions;
+  /**
+   * Whether weights are packed for a CPU: what a product then waits for is its rows. Weights that are not packed, or that
+   * another device multiplies, want as many rows as there are.
+   */
+  readonly packed: boolean;
   readonly #compiled = new Map<string, Promise<Released>>();
 
   constructor(files: ModelFiles, options: SessionOptions) {
     this.files = files;
     const rewrite = (outputs: Graph) => quantise(outputs, (weight) => storedFormat(files.checkpoint, weight));
     this.#options = { ...options, rewrite };
-    this.#mapped = { ...this.#options, mapped: canBeMapped(files, options) };
+    const { device = 'cpu' } = options;
+    const mapped = device === 'cpu' && isFloat32(files);
+    this.#mapped = { ...this.#options, mapped };
+    this.packed = device === 'cpu' && !mapped;
   }
 
   vision(size: { height: number; width: number }): Promise<Session<'last_hidden_state' | 'image_embeds'>> {
@@ -103,7 +111,7 @@ export class Sessions {
   }
 
   #language(path: string) {
-    return { weights: this.#weights(), params: new Params({ path }), session: this.#options };
+    return { weights: this.#weights(), params: new Params({ path }), session: this.#options, packed: this.packed };
   }
 
   #weights = () => weightsFrom(this.files.checkpoint.entries);
@@ -123,6 +131,6 @@ export class Sessions {
   }
 }
 
-/** float32 on a CPU: what is kept in other types is converted or repacked in memory anyway. */
-const canBeMapped = ({ checkpoint }: ModelFiles, { device = 'cpu' }: SessionOptions): boolean =>
-  device === 'cpu' && [...checkpoint.entries.values()].every(({ dtype }) => dtype === 'float32' || dtype === 'int64');
+/** What is kept in other types is converted or repacked in memory anyway. */
+const isFloat32 = ({ checkpoint }: ModelFiles): boolean =>
+  [...checkpoint.entries.values()].every(({ dtype }) => dtype === 'float32' || dtype === 'int64');

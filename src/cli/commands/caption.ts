@@ -29,7 +29,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
   .description('write a caption for each image')
   .argument('<path...>', 'files, folders, patterns, or - for standard input')
   .option('--prompt <text>', 'the words that captions begin with')
-  .option('-b, --batch-size <n>', 'images that are captioned together', positiveNumber, 8)
+  .option('-b, --batch-size <n>', 'images that are captioned together', positiveNumber, 16)
   .option('-o, --out <file>', 'write JSON lines there; an interrupted run goes on where it stopped')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (paths: string[], options: Options) => {
