@@ -10,8 +10,9 @@ import { scaleOf } from '../src/runtime/index.ts';
 import { bertFiles, Tokenizer, type TokenizerFiles, withSpecialToken } from '../src/text/index.ts';
 
 export interface RandomModelOptions {
-  /** A model of stage 2, with a small Llama. */
+  /** A model of stage 2, with a small Llama, of so many channels (16 by default). */
   readonly language?: boolean;
+  readonly languageWidth?: number;
   /** Keep the image encoder's matrices as int8 with scales, and the rest as float16; else float32 throughout. */
   readonly quantised?: boolean;
 }
@@ -21,10 +22,10 @@ const pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...words];
 
 /** Writes a model folder. The weights are a function of their names; quantised ones are those that their int8 stand for. */
 export async function writeRandomModel(folder: string, options: RandomModelOptions = {}): Promise<void> {
-  const { language = false, quantised = false } = options;
+  const { language = false, languageWidth = 16, quantised = false } = options;
   const tokenizer = withSpecialToken(withSpecialToken(bertFiles(pieces), 'bos', '[DEC]'), 'eos', '[SEP]');
   const vocabulary = new Tokenizer(tokenizer).vocabularySize;
-  const json = configuration(vocabulary, language);
+  const json = configuration(vocabulary, language ? languageWidth : undefined);
   await writeJson(join(folder, 'config.json'), json);
   await writeJson(join(folder, 'preprocessor_config.json'), preprocessor);
   await writeTokenizer(folder, tokenizer);
@@ -55,7 +56,7 @@ const preprocessor = {
   image_std: [0.5, 0.5, 0.5],
 };
 
-const configuration = (vocabulary: number, language: boolean) => ({
+const configuration = (vocabulary: number, language: number | undefined) => ({
   architectures: [language ? 'Blip2ForConditionalGeneration' : 'Blip2ForImageTextRetrieval'],
   model_type: 'blip-2',
   num_query_tokens: 4,
@@ -81,7 +82,7 @@ const configuration = (vocabulary: number, language: boolean) => ({
   ...(language && {
     text_config: {
       model_type: 'llama',
-      hidden_size: 16,
+      hidden_size: language,
       num_hidden_layers: 2,
       num_attention_heads: 2,
       num_key_value_heads: 1,

@@ -152,6 +152,49 @@ it('loses no more than 2 % of the logits where a channel or a token is a hundred
   expect(difference(int8, exact)).toBeGreaterThan(0);
 });
 
+it('keeps those int8 layers of the language model in blocks whose rows can be rounded so', async () => {
+  await writeWideModel(at('wide'));
+  const rounded = async (folder: string) => {
+    const { entries } = await Checkpoint.open(folder);
+    return [...entries.keys()].flatMap((name) => /layers\.(.*)\.weight\.int8_blocks$/.exec(name)?.[1] ?? []);
+  };
+  await writeQuantised(at('wide'), at('wide-blocks'), 'int8', { blocksFrom: 1 });
+  const inBlocks = await rounded(at('wide-blocks'));
+  expect(inBlocks).toEqual(expect.arrayContaining(['1.self_attn.q_proj', '1.self_attn.v_proj', '1.mlp.gate_proj']));
+  // A channel of what the first layer's attention reads is thirty times the others.
+  expect(inBlocks).not.toContain('0.self_attn.q_proj');
+  const model = await Blip2.fromPretrained(at('wide-blocks'));
+  const kept = layerGroups(model.files).filter(({ layers }) => layers.endsWith('self_attn.q_proj.weight'));
+  expect(kept.map(({ layers, weights, rows }) => [layers, weights, rows])).toEqual([
+    ['language_model.model.layers.{0}.self_attn.q_proj.weight', 'int8', 'int16'],
+    ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8_blocks', 'int8'],
+  ]);
+  await model.release();
+  expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  await writeQuantised(at('wide'), at('wide-int8'), 'int8');
+  const [exact, int8, blocks] = [
+    (await traced(at('wide'))).logits!,
+    (await traced(at('wide-int8'))).logits!,
+    (await traced(at('wide-blocks'))).logits!,
+  ];
+  expect(difference(blocks, exact)).toBeLessThan(2 * difference(int8, exact));
+  expect(await rounded(at('wide-int8'))).toEqual([]); // too small for them to pay
+});
+
+/** A language model of 256 channels, one of which is large where the first layer's attention reads it, and its weights small. */
+async function writeWideModel(path: string): Promise<void> {
+  await writeRandomModel(path, { language: true, languageWidth: 256 });
+  const file = join(path, 'model.safetensors');
+  const tensors = await (await Checkpoint.open(file)).readAll();
+  const layer = 'language_model.model.layers.0';
+  toFloat32(tensors[`${layer}.input_layernorm.weight`]!)[3]! *= 30;
+  for (const projection of ['q', 'k', 'v']) {
+    const weight = toFloat32(tensors[`${layer}.self_attn.${projection}_proj.weight`]!);
+    for (let i = 3; i < weight.length; i += 256) weight[i]! /= 30;
+  }
+  await writeSafetensors(file, tensors);
+}
+
 it('a layer whose outliers would cost the other weights their digits stays as it is', async () => {
   await writeRandomModel(at('outliers'));
   const name = 'qformer.encoder.layer.0.intermediate_query.dense.weight';

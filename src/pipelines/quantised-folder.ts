@@ -3,6 +3,7 @@ import { readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { toFloat32, UsageError } from '../core/index.ts';
 import {
+  Checkpoint,
   hubSettings,
   type JsonObject,
   readJsonObject,
@@ -16,6 +17,7 @@ import { type Format, formats, type LinearWeight, type Precision, partNames, pre
 import { scaleOf } from '../runtime/index.ts';
 import { copyText } from './copy-text.ts';
 import { type LayerFormats, linearLayers, plannedFormats } from './layer-formats.ts';
+import { layersForBlocks } from './layers-for-blocks.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
 import { readWeight } from './read-weight.ts';
 
@@ -33,10 +35,12 @@ export interface QuantiseProgress {
 export interface QuantiseOptions {
   readonly onProgress?: ((progress: QuantiseProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** From how many weights on an int8 layer of a language model may be kept in blocks. Default: 4 M. */
+  readonly blocksFrom?: number | undefined;
 }
 
 /** The layout of quantised folders; another number, and cached ones are made anew. */
-const layout = 2;
+const layout = 3;
 
 interface FolderOptions extends QuantiseOptions {
   readonly precision?: PrecisionChoice | undefined;
@@ -88,14 +92,15 @@ export function requireFloats(folder: string, json: JsonObject): void {
 
 /**
  * Writes a model folder whose linear layers are kept at a precision, one tensor at a time; its config.json says how.
- * The folder appears when it is whole. Throws UsageError where it is there already, or where the model was quantised
- * before; the signal's reason between tensors.
+ * The folder appears when it is whole. Which layers of a large language model are kept in blocks is measured on a first
+ * version of it. Throws UsageError where the folder is there already, or where the model was quantised before; the
+ * signal's reason between tensors.
  */
 export async function writeQuantised(
   from: string,
   to: string,
   precision: Precision,
-  { onProgress, signal }: QuantiseOptions = {},
+  { onProgress, signal, blocksFrom }: QuantiseOptions = {},
 ): Promise<void> {
   if (await exists(to)) throw new UsageError(`${to} is there already; name a new folder`);
   const json = await readJsonObject(join(from, 'config.json'));
@@ -110,27 +115,59 @@ export async function writeQuantised(
     precision,
     onProgress: (done) => report({ part: 'choosing formats', done, total: layers.size }),
   });
-  const unfinished = join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.tmp`);
+  const recipe = { quant_method: 'blip2', precision, layout };
+  const unfinished = Array.from({ length: 2 }, () =>
+    join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.tmp`),
+  );
+  const write = async (path: string, tensors: readonly TensorSource[]) => {
+    await copyText(from, path);
+    await streamSafetensors(join(path, 'model.safetensors'), counted(tensors, report), { format: 'pt' });
+    await writeJson(join(path, 'config.json'), { ...json, quantization_config: recipe });
+  };
+  const [first, second] = unfinished as [string, string];
   try {
-    await copyText(from, unfinished);
-    const tensors = [...files.checkpoint.entries.keys()].flatMap((name) => sourcesOf(name, { files, layers, planned }));
-    let done = 0;
-    const counted = tensors.map((tensor) => ({
-      ...tensor,
-      data: () => {
-        done += 1;
-        report({ part: 'writing tensors', done, total: tensors.length });
-        return tensor.data();
-      },
-    }));
-    await streamSafetensors(join(unfinished, 'model.safetensors'), counted, { format: 'pt' });
-    const recipe = { quant_method: 'blip2', precision, layout };
-    await writeJson(join(unfinished, 'config.json'), { ...json, quantization_config: recipe });
-    await rename(unfinished, to);
-  } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
-    throw error;
+    const names = [...files.checkpoint.entries.keys()];
+    await write(
+      first,
+      names.flatMap((name) => sourcesOf(name, { files, layers, planned })),
+    );
+    const blocks = await layersForBlocks(await openModel(first), blocksFrom);
+    if (blocks.size > 0) await write(second, await inBlocks(first, { files, layers, blocks }));
+    await rename(blocks.size > 0 ? second : first, to);
+  } finally {
+    for (const path of unfinished) await rm(path, { recursive: true, force: true });
   }
+}
+
+/** The same tensors, which report how many were written. */
+function counted(tensors: readonly TensorSource[], report: (progress: QuantiseProgress) => void): TensorSource[] {
+  let done = 0;
+  return tensors.map((tensor) => ({
+    ...tensor,
+    data: () => {
+      done += 1;
+      report({ part: 'writing tensors', done, total: tensors.length });
+      return tensor.data();
+    },
+  }));
+}
+
+/** The tensors of a quantised folder, with some layers packed anew, in blocks, from the model that it was made from. */
+async function inBlocks(
+  folder: string,
+  { files, layers, blocks }: Omit<Plan, 'planned'> & { blocks: ReadonlySet<string> },
+): Promise<TensorSource[]> {
+  const { entries } = await Checkpoint.open(folder);
+  const packed = [...blocks].map((name) => layers.get(name)!);
+  const replaced = new Set(
+    packed.flatMap(({ name }) => {
+      const { weight, scale } = partNames(name, 'int8');
+      return [weight, scale];
+    }),
+  );
+  const kept = [...entries.values()].filter(({ name }) => !replaced.has(name)).map(inPlace);
+  const read = (name: string) => () => readWeight(files.checkpoint, name);
+  return [...kept, ...packed.flatMap((layer) => packedSources(layer, 'int8_blocks', read(layer.name)))];
 }
 
 interface Plan {

@@ -1,6 +1,6 @@
 import type { Value } from '../core/index.ts';
 import { matMulNBits, type Tensor, type TensorType } from '../graph/index.ts';
-import { blockOf, int4Scales, int8Scales, type Parts, packInt4, packInt8 } from './pack.ts';
+import { blockOf, int4Scales, int8Scales, type Parts, packInt4, packInt8, packInt8Blocks } from './pack.ts';
 import { type Format, isPrecise, type LinearWeight } from './policy.ts';
 import { preciseProduct, roundedProduct } from './products.ts';
 
@@ -26,6 +26,18 @@ export const formats: Readonly<Record<Format, FormatRule>> = {
     pack: (weight, scales) => packInt8(weight, scales),
     product: (x, parts, layer) => (isPrecise(layer) ? preciseProduct(x, parts) : roundedProduct(x, parts)),
   },
+  int8_blocks: {
+    types: ({ out, width }) => {
+      const block = requireBlock(width);
+      return {
+        weight: { dtype: 'uint8', shape: [out, width / block, block] },
+        scale: { dtype: 'float32', shape: [out, width / block] },
+      };
+    },
+    scales: (weight, { width }) => int8Scales(weight, weight.length / requireBlock(width)),
+    pack: (weight, scales, { out }) => packInt8Blocks(weight, scales, out),
+    product: (x, { weight, scale }) => matMulNBits(x, weight, scale, { bits: 8 }),
+  },
   int4: {
     types: ({ out, width }) => {
       const block = requireBlock(width);
@@ -36,7 +48,7 @@ export const formats: Readonly<Record<Format, FormatRule>> = {
     },
     scales: (weight, { width }) => int4Scales(weight, requireBlock(width)),
     pack: (weight, scales, { out }) => packInt4(weight, scales, out),
-    product: (x, { weight, scale }) => matMulNBits(x, weight, scale),
+    product: (x, { weight, scale }) => matMulNBits(x, weight, scale, { bits: 4 }),
   },
 };
 

@@ -1,5 +1,5 @@
 export { formats, partNames } from './formats.ts';
-export { declare, linearWeights, quantise } from './linear-layers.ts';
+export { declare, linearWeights, quantise, rowErrors } from './linear-layers.ts';
 export { type Parts, roundingError } from './pack.ts';
 export { quantisePerChannel } from './per-channel.ts';
 export {
@@ -7,7 +7,9 @@ export {
   formatsOf,
   isPrecise,
   type LinearWeight,
+  mayBeBlocks,
   type Precision,
   precisions,
   tolerated,
+  toleratedRows,
 } from './policy.ts';

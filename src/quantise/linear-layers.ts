@@ -1,7 +1,21 @@
-import { add, fixed, type Node, parameter, rewrite, type Tensor } from '../graph/index.ts';
+import {
+  add,
+  div,
+  fixed,
+  mul,
+  type Node,
+  parameter,
+  reduceMean,
+  reduceSum,
+  rewrite,
+  sqrt,
+  sub,
+  type Tensor,
+} from '../graph/index.ts';
 import { formats, partNames } from './formats.ts';
-import type { Parts } from './pack.ts';
+import { blockOf, type Parts } from './pack.ts';
 import type { Format, LinearWeight } from './policy.ts';
+import { roundedInBlocks } from './products.ts';
 
 type Graph = Readonly<Record<string, Tensor>>;
 
@@ -53,6 +67,37 @@ export const quantise = <O extends string>(
     const y = formats[format].product(x, declare(weight, format), weight);
     return [bias ? add(y, bias) : y];
   });
+
+/**
+ * How far rounding their rows in blocks would move the outputs of some layers, kept in the format that `formatOf` gives:
+ * by the names of their weights, a scalar each, ‖Δy‖ / ‖y‖ averaged over the rows.
+ */
+export function rowErrors(
+  outputs: Graph,
+  formatOf: (weight: string) => Format | undefined,
+  measured: (weight: LinearWeight) => boolean,
+): Map<string, Tensor> {
+  const errors = new Map<string, Tensor>();
+  rewrite(outputs, (node) => {
+    const layer = linearLayer(node);
+    const format = layer && formatOf(layer.weight.name);
+    if (!format) return undefined;
+    const { x, weight, bias } = layer;
+    const parts = declare(weight, format);
+    const product = (rows: Tensor) => formats[format].product(rows, parts, weight);
+    const y = product(x);
+    if (measured(weight)) errors.set(weight.name, movement(product(roundedInBlocks(x, blockOf(weight.width)!)), y));
+    return [bias ? add(y, bias) : y];
+  });
+  return errors;
+}
+
+/** ‖a − b‖ / ‖b‖ of rows [N, D], averaged; rows of zeros do not move. */
+function movement(a: Tensor, b: Tensor): Tensor {
+  const square = (x: Tensor) => reduceSum(mul(x, x), { axes: [1], keepDims: false });
+  const ratio = div(square(sub(a, b)), add(square(b), 1e-30));
+  return reduceMean(sqrt(ratio), { axes: [0], keepDims: false });
+}
 
 /** A weight's tensors as entries of the state dict. */
 export function declare(weight: LinearWeight, format: Format): Parts<Tensor> {

@@ -6,11 +6,11 @@ export interface Parts<T> {
   readonly scale: T;
 }
 
-/** The scale of each channel of a weight [out, in] in int8: its largest is 127 scales. A channel of zeros has 1. */
-export function int8Scales(weight: Float32Array, out: number): Float32Array {
-  const width = weight.length / out;
-  const scales = new Float32Array(out);
-  for (let row = 0; row < out; row++) {
+/** The scale of each of so many equal parts of a weight in int8: its largest is 127 scales. A part of zeros has 1. */
+export function int8Scales(weight: Float32Array, parts: number): Float32Array {
+  const width = weight.length / parts;
+  const scales = new Float32Array(parts);
+  for (let row = 0; row < parts; row++) {
     let largest = 0;
     for (let i = row * width; i < (row + 1) * width; i++) {
       const size = Math.abs(weight[i]!);
@@ -46,6 +46,16 @@ const longestBlock = 128;
 /** The block length for rows of `width` weights; undefined where they cannot be cut into blocks. */
 export const blockOf = (width: number): number | undefined =>
   [longestBlock, longestBlock / 2, longestBlock / 4, longestBlock / 8].find((block) => width % block === 0);
+
+/** A weight in int8 as MatMulNBits reads it: uint8 [out, blocks, block], 128 for 0. */
+export function packInt8Blocks(weight: Float32Array, scales: Float32Array, out: number): Value {
+  const block = weight.length / scales.length;
+  const levels = new Uint8Array(weight.length);
+  for (let b = 0; b < scales.length; b++) {
+    for (let i = b * block; i < (b + 1) * block; i++) levels[i] = Math.round(weight[i]! / scales[b]!) + 128;
+  }
+  return value('uint8', [out, scales.length / out, block], levels);
+}
 
 /** The scale of each block of a weight in int4: its largest is exactly -8 scales. A block of zeros has 1. */
 export function int4Scales(weight: Float32Array, block: number): Float32Array {

@@ -1,3 +1,4 @@
+import { type Dim, mulDims } from '../core/index.ts';
 import {
   abs,
   add,
@@ -39,6 +40,13 @@ export function preciseProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Ten
   const both = matMulIntegerToFloat(concat([q, rest], { axis: 0 }), weight, scale); // [2N, out]
   const [coarse, fine] = [slice(both, { axis: 0, end: rows }), slice(both, { axis: 0, start: rows })];
   return mul(add(coarse, mul(fine, finer)), asColumn(rowScale));
+}
+
+/** Rows x [N, in] as they are read by products with blocks: rounded to int8 with a scale for so many of their numbers. */
+export function roundedInBlocks(x: Tensor, block: number): Tensor {
+  const [rows, width] = x.shape as [Dim, number];
+  const { q, rowScale } = roundRows(reshape(x, { shape: [mulDims(rows, width / block), block] }));
+  return reshape(dequantizeLinear(q, rowScale), { shape: [rows, width] });
 }
 
 /** q uint8 [N, in] around 128 and the scale [N] that its rows are multiplied with. A row of zeros has scale 0. */

@@ -400,21 +400,24 @@ const samples = {
     precision: float32,
     draw: (d) => {
       const [n, m, blocks, block] = [d.int(1, 3), d.int(1, 3), d.int(1, 3), 16];
+      const bits = d.int(0, 1) === 0 ? 4 : 8;
       const whole = d.indices([n, blocks * block], 128); // with 127 in every block: rounding to int8 keeps them
       const x = { ...whole, data: whole.data.map((v, i) => (i % block === 0 ? 127 : v)) };
       return {
         symbols: 'none',
-        operands: [x, d.indices([m, blocks, block / 2], 256), d.indices([m, blocks], 4)],
+        operands: [x, d.indices([m, blocks, (block * bits) / 8], 256), d.indices([m, blocks], 4)],
         op: (t, packed, s) =>
           ops.matMulNBits(
             ops.cast(t, { to: 'float32' }),
             ops.cast(packed, { to: 'uint8' }),
             ops.cast(s, { to: 'float32' }),
+            { bits },
           ),
         reference: (t, packed, s) => {
           const weight = a.build([blocks * block, m], ([i, row]) => {
             const [b, at] = [Math.floor(i! / block), i! % block];
-            const byte = a.get(packed, [row!, b, at >> 1]);
+            const byte = a.get(packed, [row!, b, bits === 8 ? at : at >> 1]);
+            if (bits === 8) return (byte - 128) * a.get(s, [row!, b]);
             return ((at % 2 === 0 ? byte % 16 : byte >> 4) - 8) * a.get(s, [row!, b]);
           });
           return a.product(t, weight);

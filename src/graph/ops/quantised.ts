@@ -64,25 +64,27 @@ export const matMulIntegerToFloat: Op<[q: Tensor, weight: Tensor, scale: Tensor]
 });
 
 /**
- * y = x Wᵀ, W [M, K] in four bits: `packed` uint8 [M, K / block, block / 2], two weights a byte, the first in the low
- * half, 8 stands for 0; `scale` [M, K / block]. x [N, K] is itself rounded to int8 in blocks of the same length.
+ * y = x Wᵀ, W [M, K] in four or eight bits: `packed` uint8 [M, K / block, block · bits / 8], in four bits two weights a
+ * byte, the first in the low half; half of the range (8, 128) stands for 0; `scale` [M, K / block]. x [N, K] is itself
+ * rounded to int8 in blocks of the same length.
  */
-export const matMulNBits: Op<[x: Tensor, packed: Tensor, scale: Tensor]> = defineOp('MatMulNBits', {
+export const matMulNBits: Op<[x: Tensor, packed: Tensor, scale: Tensor], { bits: 4 | 8 }> = defineOp('MatMulNBits', {
   domain: 'com.microsoft',
-  infer: ([x, packed, scale]) => {
+  infer: ([x, packed, scale], { bits }) => {
     requireMatrix(x, 'x');
-    const [out, blocks, bytes] = packed.shape.map((d) => fixed(d, 'a packed weight'));
-    if (x.shape[1] !== blocks! * bytes! * 2) throw new ShapeError(`x must be [.., ${blocks! * bytes! * 2}]`);
+    const { out, blocks, width } = packedSizes(packed, bits);
+    if (x.shape[1] !== width) throw new ShapeError(`x must be [.., ${width}]`);
     if (scale.shape.join() !== `${out},${blocks}`) throw new ShapeError(`the scale must be [${out}, ${blocks}]`);
-    return { dtype: 'float32', shape: [x.shape[0]!, out!] };
+    return { dtype: 'float32', shape: [x.shape[0]!, out] };
   },
   vjp: () => [null, null, null],
-  encode: (inputs) => {
-    const [N, blocks, bytes] = inputs[1].shape.map((d) => fixed(d, 'a packed weight'));
-    const block = bytes! * 2;
-    return {
-      operands: inputs,
-      attributes: { K: blocks! * block, N: N!, bits: 4, block_size: block, accuracy_level: 4 },
-    };
+  encode: (inputs, { bits }) => {
+    const { out: N, blocks, width: K } = packedSizes(inputs[1], bits);
+    return { operands: inputs, attributes: { K, N, bits, block_size: K / blocks, accuracy_level: 4 } };
   },
 });
+
+function packedSizes(packed: Tensor, bits: 4 | 8): { out: number; blocks: number; width: number } {
+  const [out, blocks, bytes] = packed.shape.map((d) => fixed(d, 'a packed weight')) as [number, number, number];
+  return { out, blocks, width: (blocks * bytes * 8) / bits };
+}
