@@ -14,7 +14,17 @@ export interface ImageEncoderFamily<C> {
    */
   encode(p: Params, pixelValues: Tensor, config: C, dropPath?: DropPath): Tensor;
   /** What a caller has to know about its output and input. */
-  describe(config: C): { width: number; patchSize: number; imageSize: number };
+  describe(config: C): VisionSizes;
+}
+
+export interface VisionSizes {
+  /** Of its output. */
+  readonly width: number;
+  readonly patchSize: number;
+  /** The side of the images that its positions are for. */
+  readonly imageSize: number;
+  /** The name of its position table, class token first, and how that is interpolated for other sizes. */
+  readonly positions: { readonly name: string; readonly alignCorners: boolean };
 }
 
 /** Attention keys and values of one layer, [B, K, positions, d]. */

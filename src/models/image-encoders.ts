@@ -2,7 +2,7 @@ import { ConfigError, nearest } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { DropPath, Params } from '../nn/index.ts';
 import { clipFamily } from './clip/index.ts';
-import type { ImageEncoderFamily } from './contracts.ts';
+import type { ImageEncoderFamily, VisionSizes } from './contracts.ts';
 import { dinov2Family } from './dinov2/index.ts';
 import { type VisionConfig, vitFamily } from './vit/index.ts';
 
@@ -15,12 +15,9 @@ export const imageEncoders = {
 } satisfies Record<string, ImageEncoderFamily<VisionConfig>>;
 
 /** A family with its configuration. */
-export interface ImageEncoder {
+export interface ImageEncoder extends VisionSizes {
   /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv]. */
   encode(p: Params, pixelValues: Tensor, dropPath?: DropPath): Tensor;
-  readonly width: number;
-  readonly patchSize: number;
-  readonly imageSize: number;
 }
 
 /** The encoder that a `vision_config` describes. Throws ConfigError where its `model_type` or a field is wrong. */

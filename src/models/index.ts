@@ -9,4 +9,4 @@ export {
   languageModels,
 } from './language-models.ts';
 export * from './qformer/index.ts';
-export { featureShape, poolPatches } from './vit/index.ts';
+export { featureShape, interpolatePositions, poolPatches } from './vit/index.ts';

@@ -8,6 +8,7 @@ import { imageEncoder } from '../models/index.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
 import type { EncoderWithWeights } from './image-features.ts';
 import { type FrozenLanguageModel, languageModelOf } from './language-model.ts';
+import type { EncoderKeys } from './recipe.ts';
 import { trainableWeights } from './trainable-weights.ts';
 
 /** What training starts from: model folders, and what of them is used how. */
@@ -18,26 +19,41 @@ export interface ReadEncoder extends EncoderWithWeights {
   readonly preprocessor: JsonObject;
 }
 
-/** Reads an image encoder from a Hugging Face folder, or by its id. `size` is the side of its pictures where it is not the folder's. */
+/** The size of an encoder's pictures, where it is not the folder's, and whether it trains. */
+type PictureKeys = Pick<EncoderKeys, 'freeze_vit' | 'image_size'>;
+
+/** Reads an image encoder from a Hugging Face folder, or by its id. */
 export async function readEncoder(
-  model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number },
-  size: number | undefined,
+  model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number } & PictureKeys,
 ): Promise<ReadEncoder> {
   const folder = await resolveModel(model.image_encoder);
   const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
-  return encoderOf({
-    config: await readJsonObject(join(folder, 'config.json')),
-    preprocessor: withSize(model.do_fit ? { ...preprocessor, do_fit: true } : preprocessor, size),
-    state: (await Checkpoint.open(folder)).entries,
-    pooling: model.image_feature_pooling,
-  });
+  return encoderOf(
+    {
+      config: await readJsonObject(join(folder, 'config.json')),
+      preprocessor: model.do_fit ? { ...preprocessor, do_fit: true } : preprocessor,
+      state: (await Checkpoint.open(folder)).entries,
+      pooling: model.image_feature_pooling,
+    },
+    model,
+  );
 }
 
-const encoderOf = (read: Pick<ReadEncoder, 'config' | 'preprocessor' | 'state' | 'pooling'>): ReadEncoder => ({
-  ...read,
-  encoder: imageEncoder(read.config),
-  processor: parseImageProcessor(read.preprocessor),
-});
+/** For pictures of another size a frozen encoder interpolates its positions; one that trains has its table resized. */
+function encoderOf(
+  { config: folders, preprocessor: given, ...read }: Pick<ReadEncoder, 'config' | 'preprocessor' | 'state' | 'pooling'>,
+  { freeze_vit, image_size: side }: PictureKeys,
+): ReadEncoder {
+  const config = side === undefined || freeze_vit ? folders : { ...folders, image_size: side };
+  const preprocessor = withSize(given, side);
+  return {
+    ...read,
+    config,
+    preprocessor,
+    encoder: imageEncoder(config),
+    processor: parseImageProcessor(preprocessor),
+  };
+}
 
 /** A preprocessor's JSON for pictures of another side. */
 function withSize(preprocessor: JsonObject, side: number | undefined): JsonObject {
@@ -61,7 +77,10 @@ export interface PretrainedModel {
 const parts = ['vision_model.', 'language_model.'] as const;
 
 /** Reads a model to go on from: a folder that a run wrote, or a BLIP-2 that transformers loads, perhaps by its id. */
-export async function readPretrained(model: string, size?: number): Promise<PretrainedModel> {
+export async function readPretrained(
+  model: string,
+  keys: PictureKeys = { freeze_vit: true },
+): Promise<PretrainedModel> {
   const folder = await resolveModel(model);
   const json = await readJsonObject(join(folder, 'config.json'));
   if (json.quantization_config !== undefined) {
@@ -77,12 +96,15 @@ export async function readPretrained(model: string, size?: number): Promise<Pret
   return {
     config,
     trained,
-    images: encoderOf({
-      config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
-      preprocessor: withSize(await readJsonObject(join(folder, 'preprocessor_config.json')), size),
-      state: stateBelow(parts[0], checkpoint),
-      pooling: config.image_feature_pooling,
-    }),
+    images: encoderOf(
+      {
+        config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
+        preprocessor: await readJsonObject(join(folder, 'preprocessor_config.json')),
+        state: stateBelow(parts[0], checkpoint),
+        pooling: config.image_feature_pooling,
+      },
+      keys,
+    ),
     files: hasLanguage && !existsSync(own) ? undefined : await readTokenizerFiles(own),
     language: hasLanguage
       ? languageModelOf({
@@ -101,9 +123,9 @@ const stateBelow = (root: string, { entries }: Checkpoint): Map<string, StoredTe
 /** The same with the Q-Former's text side. Throws ConfigError where the model cannot read. */
 export async function readStageOne(
   folder: string,
-  size?: number,
+  keys?: PictureKeys,
 ): Promise<PretrainedModel & { readonly files: TokenizerFiles }> {
-  const { files, ...model } = await readPretrained(folder, size);
+  const { files, ...model } = await readPretrained(folder, keys);
   if (files && model.trained.has(wordTable)) return { ...model, files };
   throw new ConfigError(
     `${folder}: expected a model of stage 1, but its Q-Former has no ${wordTable} with a tokenizer`,
@@ -115,9 +137,9 @@ const wordTable = 'embeddings.word_embeddings.weight';
 /** The same with a language model. Throws ConfigError where there is none. */
 export async function readStageTwo(
   folder: string,
-  size?: number,
+  keys?: PictureKeys,
 ): Promise<PretrainedModel & { readonly language: FrozenLanguageModel }> {
-  const { language, ...model } = await readPretrained(folder, size);
+  const { language, ...model } = await readPretrained(folder, keys);
   if (language) return { ...model, language };
   throw new ConfigError(`${folder}: expected a model of stage 2, but there is no language model in it`);
 }

@@ -70,7 +70,7 @@ export const dataSection = <Dataset extends z.ZodType>(dataset: Dataset) =>
 /** How the image encoder is used; whether it is frozen is the task's choice where a recipe does not say. */
 export const encoderKeys = ({ frozen }: { frozen: boolean }) => ({
   freeze_vit: z.boolean().default(frozen),
-  /** The side of the pictures in pixels, positions being interpolated; absent: as the encoder was trained. */
+  /** The side of the pictures in pixels, for which positions are interpolated; absent: as the encoder was trained. */
   image_size: z.int().positive().optional(),
   /** Of an encoder that trains: the share of samples that go past the branches of its last block. */
   drop_path_rate: z.number().min(0).max(0.9).default(0),

@@ -7,6 +7,7 @@ import type { Feeds } from '../runtime/index.ts';
 import { compileEncoder, encodeImages, featuresOf, pixelInput } from './image-features.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { EncoderKeys, Recipe } from './recipe.ts';
+import { withPositionsFor } from './resize-positions.ts';
 import { sessionOptions } from './steps-by-length.ts';
 import { trainableWeights } from './trainable-weights.ts';
 
@@ -86,7 +87,7 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
         dropPath: drops ? depth.inGraph() : undefined,
       }),
     async initial() {
-      const weights = await trainableWeights(images.state);
+      const weights = await withPositionsFor(images.encoder, await trainableWeights(images.state));
       return new Map([...weights].map(([name, v]) => [`vision_model.${name}`, v]));
     },
     load: (drawn) => decode(pool, drawn, data.augment),

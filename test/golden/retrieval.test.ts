@@ -108,7 +108,11 @@ describe('the stage-1 model of LAVIS', async () => {
   const config = parseBlip2Config(lavis.config(weights));
   const parts: Parts = {
     config,
-    encoder: { width: config.qformer_config.encoder_hidden_size, patchSize: 1, imageSize: 1, encode: (_, x) => x },
+    encoder: {
+      ...{ width: config.qformer_config.encoder_hidden_size, patchSize: 1, imageSize: 1 },
+      positions: { name: '', alignCorners: false },
+      encode: (_, x) => x,
+    },
     heads: { retrieval: true, writing: false },
     language: undefined,
   };

@@ -9,5 +9,5 @@ export { clip, clipHiddenStates } from './model.ts';
 export const clipFamily: ImageEncoderFamily<ClipConfig> = {
   parseConfig: parseClipConfig,
   encode: clip,
-  describe: describeVision,
+  describe: (c) => describeVision(c, 'position_embedding.weight', c.position_align_corners),
 };

@@ -9,5 +9,5 @@ export { dinov2, dinov2HiddenStates } from './model.ts';
 export const dinov2Family: ImageEncoderFamily<Dinov2Config> = {
   parseConfig: parseDinov2Config,
   encode: dinov2,
-  describe: describeVision,
+  describe: (c) => describeVision(c, 'position_embeddings'),
 };

@@ -14,5 +14,5 @@ export { describeVision, parseVisionConfig, tokenCount, type VisionConfig, visio
 export const vitFamily: ImageEncoderFamily<VitConfig> = {
   parseConfig: parseVitConfig,
   encode: vit,
-  describe: describeVision,
+  describe: (c) => describeVision(c, 'position_embedding'),
 };

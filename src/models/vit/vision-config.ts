@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../../core/index.ts';
 import { type ActivationName, activations } from '../../nn/index.ts';
+import type { VisionSizes } from '../contracts.ts';
 
 const count = z.int().positive();
 
@@ -45,9 +46,10 @@ function checkMultiple(c: VisionConfig, field: 'hidden_size' | 'image_size', of:
 /** Image tokens at the configured size: the class token and the patches. */
 export const tokenCount = (c: VisionConfig): number => 1 + (c.image_size / c.patch_size) ** 2;
 
-/** What a caller has to know about an encoder's output and input. */
-export const describeVision = (c: VisionConfig) => ({
+/** What a caller has to know about an encoder whose position table is called so, below its embeddings. */
+export const describeVision = (c: VisionConfig, table: string, alignCorners = false): VisionSizes => ({
   width: c.hidden_size,
   patchSize: c.patch_size,
   imageSize: c.image_size,
+  positions: { name: `embeddings.${table}`, alignCorners },
 });

@@ -24,7 +24,7 @@ const recipe = z.strictObject({
 /** Fine-tuning for captions (§4.2): stage 2's loss with the image encoder trained too, after a prompt that is kept. */
 export const caption = defineTask(recipe, async (recipe, options) => {
   const { model, run } = recipe;
-  const { trained, config, ...two } = await readStageTwo(model.pretrained, model.image_size);
+  const { trained, config, ...two } = await readStageTwo(model.pretrained, model);
   const task = {
     ...two,
     config: { ...config, caption_prompt: model.prompt },

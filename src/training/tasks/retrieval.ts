@@ -21,7 +21,7 @@ const recipe = z.strictObject({
  * a batch share ITC's target, and are never ITM's negatives.
  */
 export const retrieval = defineTask(recipe, async (recipe, options) => {
-  const { images, ...qformer } = await readStageOne(recipe.model.pretrained, recipe.model.image_size);
+  const { images, ...qformer } = await readStageOne(recipe.model.pretrained, recipe.model);
   const start = { images, qformer: async () => qformer, initializerRange: 0.02, sharesTargets: true };
   return trainObjectives(recipe, start, options);
 });

@@ -57,10 +57,10 @@ export const stageOne = defineTask(recipe, async (recipe, options) =>
 
 async function startOf(model: z.output<typeof recipe>['model']): Promise<ObjectivesStart> {
   if ('pretrained' in model) {
-    const known = await readStageOne(model.pretrained, model.image_size);
+    const known = await readStageOne(model.pretrained, model);
     return { images: known.images, qformer: async () => known, initializerRange: 0.02, sharesTargets: false };
   }
-  const images = await readEncoder(model, model.image_size);
+  const images = await readEncoder(model);
   return {
     images,
     qformer: (records) => fromBert(model, images, records),

@@ -30,7 +30,7 @@ const recipe = z.strictObject({
 /** Stage 2 (§3.3): a Q-Former from stage 1 and one fully connected layer learn to prompt a frozen language model. */
 export const stageTwo = defineTask(recipe, async (recipe, options) => {
   const { model, run } = recipe;
-  const { trained, config, ...one } = await readStageOne(model.stage1, model.image_size);
+  const { trained, config, ...one } = await readStageOne(model.stage1, model);
   const language = await readLanguageModel(model.language_model);
   if (model.prefix_lm && language.lm.kind === 'decoder') {
     throw new UsageError(

@@ -35,7 +35,7 @@ const recipe = z.strictObject({
  */
 export const vqa = defineTask(recipe, async (recipe, options) => {
   const { model, data } = recipe;
-  const start = await readStageTwo(model.pretrained, model.image_size);
+  const start = await readStageTwo(model.pretrained, model);
   const { trained, config, ...two } = model.qformer_text_input ? withReader(start, model.pretrained) : start;
   const task = {
     ...two,
