@@ -32,12 +32,20 @@ export const linearLayers = (files: ModelFiles): ReturnType<typeof linearWeights
 export async function plannedFormats(
   { checkpoint }: ModelFiles,
   layers: ReturnType<typeof linearLayers>,
-  { precision, onProgress }: { precision: Precision; onProgress?: ((done: number) => void) | undefined },
+  {
+    precision,
+    largeFrom,
+    onProgress,
+  }: {
+    precision: Precision;
+    largeFrom?: number | undefined;
+    onProgress?: ((done: number) => void) | undefined;
+  },
 ): Promise<LayerFormats> {
   const planned = new Map<string, Format>();
   for (const [i, layer] of [...layers.values()].entries()) {
     onProgress?.(i + 1);
-    const choices = formatsOf(layer, precision);
+    const choices = formatsOf(layer, precision, largeFrom);
     if (choices.length === 0) continue;
     const weight = await readWeight(checkpoint, layer.name);
     const errs = (format: Format) => roundingError(weight, formats[format].scales(weight, layer), layer.width);

@@ -12,14 +12,14 @@ const sampleText = 'a photo of two cats and a red car in front of a house, with 
 
 /**
  * The int8 layers of a quantised model that would better be kept in blocks: those of the policy whose output moves little
- * enough, measured on a text that the model reads. `from` as in `mayBeBlocks`.
+ * enough, measured on a text that the model reads. `largeFrom` as in `formatsOf`.
  */
-export async function layersForBlocks(files: ModelFiles, from?: number): Promise<Set<string>> {
+export async function layersForBlocks(files: ModelFiles, largeFrom?: number): Promise<Set<string>> {
   const { language, checkpoint } = files;
   // An encoder-decoder's long prompt goes through its encoder, where blocks are no faster.
   if (language?.lm.kind !== 'decoder') return new Set();
   const formatOf = (weight: string) => storedFormat(checkpoint, weight);
-  const measured = (layer: LinearWeight) => formatOf(layer.name) === 'int8' && mayBeBlocks(layer, from);
+  const measured = (layer: LinearWeight) => formatOf(layer.name) === 'int8' && mayBeBlocks(layer, largeFrom);
   const errors = rowErrors(logitsGraph(new Params({ path: 'language_model' }), language.lm), formatOf, measured);
   if (errors.size === 0) return new Set();
   const [names, tensors] = [[...errors.keys()], [...errors.values()]];

@@ -75,8 +75,9 @@ describe('a quantised model', () => {
     for (const [name, tensor] of Object.entries(quantised)) expect(difference(again[name]!, tensor)).toBeLessThan(1e-5);
   });
 
-  it('keeps its language model in 4 bits at int4, and says how every layer is kept', async () => {
-    const model = await Blip2.fromPretrained(at('model'), { precision: 'int4' });
+  it('keeps a large language model in 4 bits at int4, and says how every layer is kept', async () => {
+    await writeQuantised(at('model'), at('four-bits'), 'int4', { largeFrom: 1 });
+    const model = await Blip2.fromPretrained(at('four-bits'));
     const groups = layerGroups(model.files);
     expect(groups).toContainEqual({
       layers: 'language_model.model.layers.*.self_attn.q_proj.weight',
@@ -93,6 +94,8 @@ describe('a quantised model', () => {
       rows: 'int16',
     });
     expect(groups.find(({ layers }) => layers === 'itm_head.weight')).toMatchObject({ weights: 'float32' });
+    const head = groups.find(({ layers }) => /^language_model\.[^*]*$/.test(layers));
+    expect(head!.weights).toMatch(/^int8/);
     await model.release();
   });
 });
@@ -158,7 +161,7 @@ it('keeps those int8 layers of the language model in blocks whose rows can be ro
     const { entries } = await Checkpoint.open(folder);
     return [...entries.keys()].flatMap((name) => /layers\.(.*)\.weight\.int8_blocks$/.exec(name)?.[1] ?? []);
   };
-  await writeQuantised(at('wide'), at('wide-blocks'), 'int8', { blocksFrom: 1 });
+  await writeQuantised(at('wide'), at('wide-blocks'), 'int8', { largeFrom: 1 });
   const inBlocks = await rounded(at('wide-blocks'));
   expect(inBlocks).toEqual(expect.arrayContaining(['1.self_attn.q_proj', '1.self_attn.v_proj', '1.mlp.gate_proj']));
   // A channel of what the first layer's attention reads is thirty times the others.
@@ -218,11 +221,12 @@ it('a layer that four bits would round too much is kept in eight', async () => {
   const weight = toFloat32(tensors[name]!);
   for (let i = 0; i < weight.length; i += 2) weight[i]! /= 4;
   await writeSafetensors(file, tensors);
-  const model = await Blip2.fromPretrained(at('uneven'), { precision: 'int4' });
+  await writeQuantised(at('uneven'), at('uneven-int4'), 'int4', { largeFrom: 1 });
+  const model = await Blip2.fromPretrained(at('uneven-int4'));
   const kept = layerGroups(model.files).filter(({ layers }) => layers.endsWith('self_attn.q_proj.weight'));
   expect(kept.map(({ layers, weights }) => [layers, weights])).toEqual([
     ['language_model.model.layers.{0}.self_attn.q_proj.weight', 'int4'],
-    ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8'],
+    ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8_blocks'],
   ]);
   await model.release();
 });

@@ -35,12 +35,12 @@ export interface QuantiseProgress {
 export interface QuantiseOptions {
   readonly onProgress?: ((progress: QuantiseProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** From how many weights on an int8 layer of a language model may be kept in blocks. Default: 4 M. */
-  readonly blocksFrom?: number | undefined;
+  /** From how many weights on a language model's layer is a large one, for four bits or int8 in blocks. Default: 4 M. */
+  readonly largeFrom?: number | undefined;
 }
 
 /** The layout of quantised folders; another number, and cached ones are made anew. */
-const layout = 3;
+const layout = 4;
 
 interface FolderOptions extends QuantiseOptions {
   readonly precision?: PrecisionChoice | undefined;
@@ -100,7 +100,7 @@ export async function writeQuantised(
   from: string,
   to: string,
   precision: Precision,
-  { onProgress, signal, blocksFrom }: QuantiseOptions = {},
+  { onProgress, signal, largeFrom }: QuantiseOptions = {},
 ): Promise<void> {
   if (await exists(to)) throw new UsageError(`${to} is there already; name a new folder`);
   const json = await readJsonObject(join(from, 'config.json'));
@@ -113,6 +113,7 @@ export async function writeQuantised(
   };
   const planned = await plannedFormats(files, layers, {
     precision,
+    largeFrom,
     onProgress: (done) => report({ part: 'choosing formats', done, total: layers.size }),
   });
   const recipe = { quant_method: 'blip2', precision, layout };
@@ -131,7 +132,7 @@ export async function writeQuantised(
       first,
       names.flatMap((name) => sourcesOf(name, { files, layers, planned })),
     );
-    const blocks = await layersForBlocks(await openModel(first), blocksFrom);
+    const blocks = await layersForBlocks(await openModel(first), largeFrom);
     if (blocks.size > 0) await write(second, await inBlocks(first, { files, layers, blocks }));
     await rename(blocks.size > 0 ? second : first, to);
   } finally {

@@ -8,7 +8,7 @@ it.each([
   ['qformer.encoder.layer.0.intermediate_query.dense.weight', ['int8'], ['int8']],
   ['embeddings.word_embeddings.weight', ['int8'], ['int8']], // as the head that is tied to it
   ['language_model.model.decoder.layers.3.fc1.weight', ['int8'], ['int4', 'int8']],
-  ['language_model.lm_head.weight', ['int8'], ['int4', 'int8']],
+  ['language_model.lm_head.weight', ['int8'], ['int8']], // straight to the logits
   ['language_projection.weight', [], []],
   ['vision_projection.weight', [], []],
   ['text_projection.weight', [], []],
@@ -20,7 +20,12 @@ it.each([
 });
 
 it('a language model whose rows cannot be cut into blocks is kept in int8', () => {
-  expect(formatsOf(layer('language_model.lm_head.weight', 24), 'int4')).toEqual(['int8']);
+  expect(formatsOf(layer('language_model.model.layers.3.mlp.up_proj.weight', 24, 1e6), 'int4')).toEqual(['int8']);
+});
+
+it('small layers of a language model stay in int8', () => {
+  expect(formatsOf(layer('language_model.model.layers.3.mlp.up_proj.weight', 1024, 4095), 'int4')).toEqual(['int8']);
+  expect(formatsOf(layer('language_model.model.layers.3.mlp.up_proj.weight', 1024, 4096), 'int4')[0]).toBe('int4');
 });
 
 it('rows are read in 16 bits but in the large layers of image encoders', () => {

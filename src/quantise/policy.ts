@@ -20,37 +20,41 @@ export interface LinearWeight {
 /** Heads of a few thousand weights whose small differences decide a ranking, and the one that speaks to the decoder. */
 const kept = /^(itm_head|vision_projection|text_projection|language_projection)\./;
 
+/** From so many weights on, reading them is what a language model's step takes its time for: 4 MB in int8. */
+const large = 2 ** 22;
+
+/** Whether a layer of a language model has so many weights, in rows that can be cut into blocks. */
+const isStreamed = ({ name, out, width }: LinearWeight, from: number): boolean =>
+  name.startsWith('language_model.') && out * width >= from && blockOf(width) !== undefined;
+
 /**
- * How a linear layer may be kept at a precision, smallest first; none leaves it as it is. Embeddings are no linear layers:
- * they stay, while a head that is tied to one is kept twice, because it is read whole for every token.
+ * How a linear layer may be kept at a precision, smallest first; none leaves it as it is. Four bits are for the large layers
+ * in a language model's blocks (`largeFrom` weights and more): smaller ones gain no time, and models of such are too coarse
+ * then. Embeddings are no linear layers: they stay, while a head that is tied to one is kept twice, because it is read
+ * whole for every token; whatever it rounds goes straight to the logits, so that it has eight bits.
  */
 export function formatsOf(
-  { name, width }: LinearWeight,
+  layer: LinearWeight,
   precision: Precision,
+  largeFrom = large,
 ): readonly Exclude<Format, 'int8_blocks'>[] {
+  const { name } = layer;
   if (precision === 'fp32' || kept.test(name)) return [];
-  const inFourBits = precision === 'int4' && name.startsWith('language_model.') && blockOf(width) !== undefined;
+  const inFourBits = precision === 'int4' && /\.\d+\./.test(name) && isStreamed(layer, largeFrom);
   return inFourBits ? ['int4', 'int8'] : ['int8'];
 }
 
 /** The largest `roundingError` with which a layer is kept so: one that outliers make worse takes the next format, or stays. */
 export const tolerated = { int8: 0.02, int4: 0.15 } as const;
 
-/** From so many weights on, reading them is what a language model's step takes its time for: 4 MB in int8. */
-const streamed = 2 ** 22;
-
-/**
- * Whether an int8 layer may be kept in blocks, which are read a third faster, if its rows can be rounded so: `from` is the
- * number of weights from which on it pays.
- */
-export const mayBeBlocks = ({ name, out, width }: LinearWeight, from = streamed): boolean =>
-  name.startsWith('language_model.') && out * width >= from && blockOf(width) !== undefined;
+/** Whether an int8 layer may be kept in blocks, which are read a third faster, if its rows can be rounded so. */
+export const mayBeBlocks = (layer: LinearWeight, largeFrom = large): boolean => isStreamed(layer, largeFrom);
 
 /** How far rounding its rows in blocks may move a layer's output. Normal numbers move it by 0.6 %, outliers by more. */
 export const toleratedRows = 0.01;
 
 /** From so many weights on, an image encoder's time is in its products. */
-const large = 2 ** 20;
+const multiplied = 2 ** 20;
 
 /**
  * Whether an int8 layer reads its rows in 16 bits: all but the large ones of image encoders, which have hundreds of rows
@@ -58,4 +62,4 @@ const large = 2 ** 20;
  * seventh caption with them; with 16 bits it is 0.01 %.
  */
 export const isPrecise = ({ name, out, width }: LinearWeight): boolean =>
-  out * width < large || !name.startsWith('vision_model.');
+  out * width < multiplied || !name.startsWith('vision_model.');
