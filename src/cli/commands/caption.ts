@@ -45,7 +45,11 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
     const settings = { model: named, precision, prompt, ...choices };
     const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord, settings);
     const left = images.filter((image) => !file?.has(image));
-    if (left.length === 0) note(`${out}: the captions of all ${images.length} images are there already`);
+    if (file && left.length === 0) {
+      note(`${out}: the captions of all ${images.length} images are there already`);
+      await file.finish(images);
+      return;
+    }
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>
       printRecord(record, json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
