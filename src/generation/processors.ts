@@ -83,6 +83,13 @@ export function processorsOf(o: ResolvedOptions): LogitsProcessor {
   };
 }
 
+/** Σ exp(x − best) for the largest x, `best`: 1 / its probability. */
+export function sumOfExponentials(scores: Float32Array, best: number): number {
+  let sum = 0;
+  for (let i = 0; i < scores.length; i++) sum += Math.exp(scores[i]! - best);
+  return sum;
+}
+
 /** exp(x − max x) / Σ exp(x − max x), in double precision. */
 export function softmax(scores: Float32Array): Float64Array {
   const best = largest(scores);
@@ -99,9 +106,7 @@ export function softmax(scores: Float32Array): Float64Array {
 /** x − log Σ exp x, in place. */
 export function logSoftmax(scores: Float32Array): void {
   const best = largest(scores);
-  let sum = 0;
-  for (const score of scores) sum += Math.exp(score - best);
-  const logSum = best + Math.log(sum);
+  const logSum = best + Math.log(sumOfExponentials(scores, best));
   for (let i = 0; i < scores.length; i++) scores[i] = scores[i]! - logSum;
 }
 

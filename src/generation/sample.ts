@@ -1,6 +1,6 @@
 import { type Random, random, UsageError } from '../core/index.ts';
 import { type GenerationOptions, type ResolvedOptions, resolveOptions } from './options.ts';
-import { processorsOf, softmax } from './processors.ts';
+import { processorsOf, softmax, sumOfExponentials } from './processors.ts';
 import type { StepModel } from './step.ts';
 import { type FinishReason, finishOf } from './stopping.ts';
 
@@ -71,8 +71,12 @@ function tokenChooser(
   const process = processorsOf(options);
   return (logits, { ids, tokens, draws }) => {
     process(logits, { ids, newTokens: tokens.length });
+    if (!options.doSample) {
+      const token = argMax(logits);
+      return { token, logProbability: -Math.log(sumOfExponentials(logits, logits[token]!)) };
+    }
     const probabilities = softmax(logits);
-    const token = options.doSample ? draw(probabilities, draws.uniform()) : argMax(logits);
+    const token = draw(probabilities, draws.uniform());
     return { token, logProbability: Math.log(probabilities[token]!) };
   };
 }
