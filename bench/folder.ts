@@ -11,7 +11,7 @@ import { randomCheckpoint } from './random-checkpoint.ts';
 
 const threads = 2;
 const count = 64;
-const batchSize = 64;
+const batchSize = 32;
 
 /** The peer's batches, and of how many pictures: 64 would take it five minutes at each size, so it captions fewer. */
 const peerRuns = [
