@@ -104,6 +104,12 @@ async function recipe(
 
 const readAll = async (path: string) => (await Checkpoint.open(join(folder, path))).readAll();
 const metrics = async (run: string) => readFile(join(folder, run, 'metrics.jsonl'), 'utf8');
+/** What a run told of each of its steps. */
+const steps = async (run: string) =>
+  (await metrics(run))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 const json = async (path: string) => JSON.parse(await readFile(join(folder, path), 'utf8'));
 const below = (weights: Readonly<Record<string, Value>>, root: string) =>
   Object.entries(weights).filter(([name]) => name.startsWith(root));
@@ -136,13 +142,8 @@ describe('stage 2 in front of an encoder-decoder', () => {
     const whole = { ...settings, run: ', dropout: 0', model: settings.model.replace(', prefix_lm: true', '') };
     await train(await recipe('one-part', whole, 'run.batch_size_train=6'));
     await train(await recipe('three-parts', whole, 'run.batch_size_train=2', 'run.accum_grad_iters=3'));
-    const lines = async (run: string) =>
-      (await metrics(run))
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line));
-    const parts = await lines('three-parts');
-    for (const [i, { loss, grad_norm }] of (await lines('one-part')).entries()) {
+    const parts = await steps('three-parts');
+    for (const [i, { loss, grad_norm }] of (await steps('one-part')).entries()) {
       expect(Math.abs(parts[i].loss / loss - 1), `step ${i}`).toBeLessThan(1e-4);
       expect(Math.abs(parts[i].grad_norm / grad_norm - 1), `step ${i}`).toBeLessThan(1e-3);
     }
@@ -257,12 +258,7 @@ describe('fine-tuning for retrieval, in parts', () => {
   it('computes what it computes of the whole batch, of the image encoder too', async () => {
     await train(await recipe('retrieval-whole', settings, 'run.batch_size_train=4', 'run.dropout=0'));
     await train(await recipe('retrieval-parts', settings, ...parts, 'run.dropout=0'));
-    const lines = async (run: string) =>
-      (await metrics(run))
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line));
-    const [whole, inParts] = [await lines('retrieval-whole'), await lines('retrieval-parts')];
+    const [whole, inParts] = [await steps('retrieval-whole'), await steps('retrieval-parts')];
     expect(inParts).toHaveLength(3);
     for (const [i, line] of whole.entries()) {
       for (const name of ['loss', 'itc', 'itm', 'itg', 'grad_norm']) {
@@ -350,10 +346,7 @@ describe('held-out losses', () => {
   it('are those of the same data in training, where nothing moves and nothing is dropped', async () => {
     const held = [`data.eval=[{ type: jsonl, path: ${folder}/data.jsonl }]`, 'run.eval_every=2'];
     expect(await train(await recipe('held', settings, ...still, ...held))).toBe(true);
-    const [first, second] = (await metrics('held'))
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const [first, second] = await steps('held');
     expect(first).not.toHaveProperty('eval_loss');
     expect(second.eval_loss).toBeCloseTo((first.loss + second.loss) / 2, 5); // an epoch is two steps
   });

@@ -51,22 +51,25 @@ export class KeyValueCache {
    * over some of the prompts, with their rows of these.
    */
   firstText(mask: Value<'int64'>): { feeds: Feeds; fetches: Record<string, Value> } {
-    const { keyValueHeads, headWidth, layers } = this.#sizes;
     const length = mask.shape[1]!;
     const feeds = this.textFeeds(mask);
     this.#length = length;
     this.#seen = keptOf(mask);
     this.#reserve(length);
-    const spare = this.#empty(this.#capacity - length);
-    const shape = [this.#prompts, keyValueHeads, this.#capacity, headWidth];
-    const buffers = [...this.#buffers.values()].map((data) => value('float32', shape, data));
-    const fetches = Object.fromEntries(layerNames('present', layers).map((name, i) => [name, buffers[i]!]));
-    return { feeds: { ...feeds, spare }, fetches };
+    const buffers = [...this.#buffers.values()].map((data) => value('float32', this.#shapeOf(this.#capacity), data));
+    const present = layerNames('present', this.#sizes.layers);
+    return {
+      feeds: { ...feeds, spare: this.#zeros(this.#capacity - length) },
+      fetches: Object.fromEntries(present.map((name, i) => [name, buffers[i]!])),
+    };
   }
 
-  /** Zeros [prompts, K, length, d]. */
-  #empty(length: number): Value<'float32'> {
-    const shape = [this.#prompts, this.#sizes.keyValueHeads, length, this.#sizes.headWidth];
+  #shapeOf(length: number): number[] {
+    return [this.#prompts, this.#sizes.keyValueHeads, length, this.#sizes.headWidth];
+  }
+
+  #zeros(length: number): Value<'float32'> {
+    const shape = this.#shapeOf(length);
     return value('float32', shape, new Float32Array(elements(shape)));
   }
 
@@ -83,11 +86,11 @@ export class KeyValueCache {
     for (let line = 0; line < this.#prompts * count; line++) {
       for (const slot of slotsSeenBy(Math.floor(line / count), line % count)) mask[line * width + slot] = 1n;
     }
-    const shape = [this.#prompts, this.#sizes.keyValueHeads, this.#capacity, this.#sizes.headWidth];
+    const shape = this.#shapeOf(this.#capacity);
     const past = [...this.#buffers].map(([name, data]) => [name, value('float32', shape, data)] as const);
     return {
       ...Object.fromEntries(past),
-      spare: this.#empty(0),
+      spare: this.#zeros(0),
       attention_mask: value('int64', [this.#prompts, count, width], mask),
     };
   }
@@ -122,10 +125,10 @@ export class KeyValueCache {
 
   #reserve(length: number): void {
     if (length <= this.#capacity) return;
-    const { keyValueHeads, headWidth: d } = this.#sizes;
+    const d = this.#sizes.headWidth;
     const capacity = Math.ceil(length / block) * block;
     for (const [name, data] of this.#buffers) {
-      const grown = new Float32Array(elements([this.#prompts, keyValueHeads, capacity, d]));
+      const grown = this.#zeros(capacity).data;
       const from = { data, stride: this.#capacity * d };
       if (this.#capacity > 0) copyRuns(from, { data: grown, stride: capacity * d, at: 0 }, this.#length * d);
       this.#buffers.set(name, grown);

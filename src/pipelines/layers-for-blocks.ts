@@ -1,6 +1,6 @@
 import { floats, toNumbers } from '../core/index.ts';
 import { Params } from '../nn/index.ts';
-import { type LinearWeight, mayBeBlocks, rowErrors, toleratedRows } from '../quantise/index.ts';
+import { isStreamed, type LinearWeight, rowErrors, toleratedRows } from '../quantise/index.ts';
 import { compile, weightsFrom } from '../runtime/index.ts';
 import { logitsGraph } from './graphs.ts';
 import { storedFormat } from './layer-formats.ts';
@@ -19,11 +19,11 @@ export async function layersForBlocks(files: ModelFiles, largeFrom?: number): Pr
   // An encoder-decoder's long prompt goes through its encoder, where blocks are no faster.
   if (language?.lm.kind !== 'decoder') return new Set();
   const formatOf = (weight: string) => storedFormat(checkpoint, weight);
-  const measured = (layer: LinearWeight) => formatOf(layer.name) === 'int8' && mayBeBlocks(layer, largeFrom);
+  const measured = (layer: LinearWeight) => formatOf(layer.name) === 'int8' && isStreamed(layer, largeFrom);
   const errors = rowErrors(logitsGraph(new Params({ path: 'language_model' }), language.lm), formatOf, measured);
   if (errors.size === 0) return new Set();
-  const [names, tensors] = [[...errors.keys()], [...errors.values()]];
-  const outputs = Object.fromEntries(tensors.map((error, i) => [`error ${i}`, error]));
+  const outputName = (weight: string) => `error of ${weight}`; // the weight's own name is taken
+  const outputs = Object.fromEntries([...errors].map(([weight, error]) => [outputName(weight), error]));
   const session = await compile(outputs, weightsFrom(checkpoint.entries));
   const { inputIds, attentionMask } = encodePrompts(language, [sampleText]);
   const found = await session.run({
@@ -32,5 +32,6 @@ export async function layersForBlocks(files: ModelFiles, largeFrom?: number): Pr
     attention_mask: attentionMask,
   });
   await session.release();
-  return new Set(names.filter((_, i) => toNumbers(found[`error ${i}`]!)[0]! <= toleratedRows));
+  const errorOf = (weight: string) => toNumbers(found[outputName(weight)]!)[0]!;
+  return new Set([...errors.keys()].filter((weight) => errorOf(weight) <= toleratedRows));
 }

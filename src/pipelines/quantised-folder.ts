@@ -117,15 +117,13 @@ export async function writeQuantised(
     onProgress: (done) => report({ part: 'choosing formats', done, total: layers.size }),
   });
   const recipe = { quant_method: 'blip2', precision, layout };
-  const unfinished = Array.from({ length: 2 }, () =>
-    join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.tmp`),
-  );
+  const unfinished = () => join(dirname(to), `.${basename(to)}.${randomBytes(6).toString('hex')}.tmp`);
+  const [first, second] = [unfinished(), unfinished()];
   const write = async (path: string, tensors: readonly TensorSource[]) => {
     await copyText(from, path);
     await streamSafetensors(join(path, 'model.safetensors'), counted(tensors, report), { format: 'pt' });
     await writeJson(join(path, 'config.json'), { ...json, quantization_config: recipe });
   };
-  const [first, second] = unfinished as [string, string];
   try {
     const names = [...files.checkpoint.entries.keys()];
     await write(
@@ -136,7 +134,7 @@ export async function writeQuantised(
     if (blocks.size > 0) await write(second, await inBlocks(first, { files, layers, blocks }));
     await rename(blocks.size > 0 ? second : first, to);
   } finally {
-    for (const path of unfinished) await rm(path, { recursive: true, force: true });
+    for (const path of [first, second]) await rm(path, { recursive: true, force: true });
   }
 }
 

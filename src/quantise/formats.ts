@@ -27,30 +27,27 @@ export const formats: Readonly<Record<Format, FormatRule>> = {
     product: (x, parts, layer) => (isPrecise(layer) ? preciseProduct(x, parts) : roundedProduct(x, parts)),
   },
   int8_blocks: {
-    types: ({ out, width }) => {
-      const block = requireBlock(width);
-      return {
-        weight: { dtype: 'uint8', shape: [out, width / block, block] },
-        scale: { dtype: 'float32', shape: [out, width / block] },
-      };
-    },
+    types: (layer) => typesInBlocks(layer, 8),
     scales: (weight, { width }) => int8Scales(weight, weight.length / requireBlock(width)),
     pack: (weight, scales, { out }) => packInt8Blocks(weight, scales, out),
     product: (x, { weight, scale }) => matMulNBits(x, weight, scale, { bits: 8 }),
   },
   int4: {
-    types: ({ out, width }) => {
-      const block = requireBlock(width);
-      return {
-        weight: { dtype: 'uint8', shape: [out, width / block, block / 2] },
-        scale: { dtype: 'float32', shape: [out, width / block] },
-      };
-    },
+    types: (layer) => typesInBlocks(layer, 4),
     scales: (weight, { width }) => int4Scales(weight, requireBlock(width)),
     pack: (weight, scales, { out }) => packInt4(weight, scales, out),
     product: (x, { weight, scale }) => matMulNBits(x, weight, scale, { bits: 4 }),
   },
 };
+
+/** What MatMulNBits reads: the weights of each block in bytes, and its scale. */
+function typesInBlocks({ out, width }: LinearWeight, bits: 4 | 8): Parts<TensorType> {
+  const block = requireBlock(width);
+  return {
+    weight: { dtype: 'uint8', shape: [out, width / block, (block * bits) / 8] },
+    scale: { dtype: 'float32', shape: [out, width / block] },
+  };
+}
 
 /** The names of a weight's tensors in a state dict, beside the names of those that are kept as they are. */
 export const partNames = (weight: string, format: Format): Parts<string> => ({

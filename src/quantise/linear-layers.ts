@@ -54,17 +54,27 @@ export function linearWeights(graphs: readonly Graph[]): Map<string, LinearWeigh
   return new Map([...linear].map(([name, weight]) => [name, { ...weight, shared: others.has(name) }]));
 }
 
-/** The same graph with its linear layers computed in the format that `formatOf` gives for their weights. */
+/** A layer's product with other rows than its own. */
+type Product = (rows: Tensor) => Tensor;
+
+/**
+ * The same graph with its linear layers computed in the format that `formatOf` gives for their weights. `onLayer` is told of
+ * each, with what its weight makes of its own rows, and of any.
+ */
 export const quantise = <O extends string>(
   outputs: Readonly<Record<O, Tensor>>,
   formatOf: (weight: string) => Format | undefined,
+  onLayer?: (layer: LinearLayer, y: Tensor, product: Product) => void,
 ): Readonly<Record<O, Tensor>> =>
   rewrite(outputs, (node) => {
     const layer = linearLayer(node);
     const format = layer && formatOf(layer.weight.name);
     if (!format) return undefined;
     const { x, weight, bias } = layer;
-    const y = formats[format].product(x, declare(weight, format), weight);
+    const parts = declare(weight, format);
+    const product = (rows: Tensor) => formats[format].product(rows, parts, weight);
+    const y = product(x);
+    onLayer?.(layer, y, product);
     return [bias ? add(y, bias) : y];
   });
 
@@ -78,16 +88,8 @@ export function rowErrors(
   measured: (weight: LinearWeight) => boolean,
 ): Map<string, Tensor> {
   const errors = new Map<string, Tensor>();
-  rewrite(outputs, (node) => {
-    const layer = linearLayer(node);
-    const format = layer && formatOf(layer.weight.name);
-    if (!format) return undefined;
-    const { x, weight, bias } = layer;
-    const parts = declare(weight, format);
-    const product = (rows: Tensor) => formats[format].product(rows, parts, weight);
-    const y = product(x);
+  quantise(outputs, formatOf, ({ x, weight }, y, product) => {
     if (measured(weight)) errors.set(weight.name, movement(product(roundedInBlocks(x, blockOf(weight.width)!)), y));
-    return [bias ? add(y, bias) : y];
   });
   return errors;
 }

@@ -23,9 +23,12 @@ const kept = /^(itm_head|vision_projection|text_projection|language_projection)\
 /** From so many weights on, reading them is what a language model's step takes its time for: 4 MB in int8. */
 const large = 2 ** 22;
 
-/** Whether a layer of a language model has so many weights, in rows that can be cut into blocks. */
-const isStreamed = ({ name, out, width }: LinearWeight, from: number): boolean =>
-  name.startsWith('language_model.') && out * width >= from && blockOf(width) !== undefined;
+/**
+ * Whether a layer of a language model has so many weights, in rows that can be cut into blocks. In int8 it is then kept in
+ * blocks, which are read a third faster, if its rows can be rounded so.
+ */
+export const isStreamed = ({ name, out, width }: LinearWeight, largeFrom = large): boolean =>
+  name.startsWith('language_model.') && out * width >= largeFrom && blockOf(width) !== undefined;
 
 /**
  * How a linear layer may be kept at a precision, smallest first; none leaves it as it is. Four bits are for the large layers
@@ -36,7 +39,7 @@ const isStreamed = ({ name, out, width }: LinearWeight, from: number): boolean =
 export function formatsOf(
   layer: LinearWeight,
   precision: Precision,
-  largeFrom = large,
+  largeFrom?: number,
 ): readonly Exclude<Format, 'int8_blocks'>[] {
   const { name } = layer;
   if (precision === 'fp32' || kept.test(name)) return [];
@@ -46,9 +49,6 @@ export function formatsOf(
 
 /** The largest `roundingError` with which a layer is kept so: one that outliers make worse takes the next format, or stays. */
 export const tolerated = { int8: 0.02, int4: 0.15 } as const;
-
-/** Whether an int8 layer may be kept in blocks, which are read a third faster, if its rows can be rounded so. */
-export const mayBeBlocks = (layer: LinearWeight, largeFrom = large): boolean => isStreamed(layer, largeFrom);
 
 /** How far rounding its rows in blocks may move a layer's output. Normal numbers move it by 0.6 %, outliers by more. */
 export const toleratedRows = 0.01;

@@ -22,6 +22,11 @@ export class FeaturesInParts {
   #forward: Promise<Session<'features'>> | undefined;
   #backward: Promise<TrainStep<never>> | undefined;
 
+  /** Whether the image encoder trains. */
+  get train(): boolean {
+    return this.declared.size > 0;
+  }
+
   constructor(images: StepImages, run: Recipe['run']) {
     const p = new Params();
     this.#embeds = images.embeds(p, run.batch_size_train);
@@ -36,13 +41,11 @@ export class FeaturesInParts {
     const { source } = this.#embeds;
     if (source.kind === 'input') return imageFeeds[source.name]!;
     this.#forward ??= compile({ features: this.#embeds }, () => 'input', sessionOptions(this.#run));
-    const trained = Object.fromEntries([...this.declared.keys()].map((name) => [name, parameters[name]!]));
-    return (await (await this.#forward).run({ ...trained, ...imageFeeds })).features;
+    return (await (await this.#forward).run({ ...parameters, ...imageFeeds })).features;
   }
 
   /** Adds the gradients of what makes one part's features, from theirs [B, P, Dv], to those of the earlier parts. */
   async addGradients(imageFeeds: Feeds, dEmbeds: Value, steps: StepsByLength<string, string>): Promise<void> {
-    if (this.declared.size === 0) return;
     this.#backward ??= steps.sibling(this.#backwardGraph());
     const backward = await this.#backward;
     await backward.gradients({ ...imageFeeds, dEmbeds });

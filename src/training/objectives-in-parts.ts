@@ -18,6 +18,7 @@ import {
   toNumbers,
   UsageError,
   type Value,
+  viewRows,
 } from '../core/index.ts';
 import { input } from '../graph/index.ts';
 import { DropoutPool, Params } from '../nn/index.ts';
@@ -103,9 +104,14 @@ class ObjectivesInParts {
     for (const imageFeeds of pictures) embeds.push(await features.of(imageFeeds, optimiser.parameters));
     const whole = { ...texts, imageEmbeds: joinRows(embeds) };
     const told = await this.#contrastWhole(step, whole);
-    const { means, dEmbeds } = await this.#ofParts(step, whole, told);
-    for (const [i, imageFeeds] of pictures.entries()) {
-      await features.addGradients(imageFeeds, takeRows(dEmbeds, this.#parts[i]!), this.#steps);
+    const { shape } = whole.imageEmbeds;
+    const dEmbeds = features.train ? floats(shape, new Float32Array(elements(shape))) : undefined;
+    const means = await this.#ofParts(step, whole, told, dEmbeds);
+    if (dEmbeds) {
+      const { batch_size_train: size } = this.#settings.run;
+      for (const [i, imageFeeds] of pictures.entries()) {
+        await features.addGradients(imageFeeds, viewRows(dEmbeds, i * size, size), this.#steps);
+      }
     }
     optimiser.joinParts();
     // Only ITC divides by the temperature.
@@ -115,18 +121,17 @@ class ObjectivesInParts {
     return { loss: a * itc + b * means.itm + c * means.itg, itc, ...means };
   }
 
-  /** The figures of all parts, and the gradients of the whole batch's features; those of parameters are added up. */
+  /** The figures of all parts; adds up the gradients of parameters, and in `dEmbeds` those of the whole batch's features. */
   async #ofParts(
     step: number,
     whole: Feeds,
     told: Record<string, Value>,
-  ): Promise<{ means: Record<FigureOfPart, number>; dEmbeds: Value<'float32'> }> {
+    dEmbeds: Value<'float32'> | undefined,
+  ): Promise<Record<FigureOfPart, number>> {
     const [tokens, count] = [tokensOf(whole), this.#parts.length];
     const written = this.#parts.map((own) => tokensWritten(takeRows(whole.attentionMask!, own)));
     const total = written.reduce((a, b) => a + b);
     const means: Record<FigureOfPart, number> = { itm: 0, itg: 0, itmAccuracy: 0, queryCosine: 0 };
-    const { shape } = whole.imageEmbeds!;
-    const dEmbeds = floats(shape, new Float32Array(elements(shape)));
     for (const [i, own] of this.#parts.entries()) {
       const tokenShare = written[i]! / total;
       const falseImages = toNumbers(takeRows(told.negativeImage!, own));
@@ -142,12 +147,12 @@ class ObjectivesInParts {
         tokenShare: floats([], [tokenShare]),
       });
       this.#steps.optimiser.addPart(1, this.#steps.moves);
-      if (results.dEmbeds) addRows(dEmbeds, own, results.dEmbeds);
-      if (results.dNegativeEmbeds) addRows(dEmbeds, falseImages, results.dNegativeEmbeds);
+      if (dEmbeds && results.dEmbeds) addRows(dEmbeds, own, results.dEmbeds);
+      if (dEmbeds && results.dNegativeEmbeds) addRows(dEmbeds, falseImages, results.dNegativeEmbeds);
       for (const name of ['itm', 'itmAccuracy', 'queryCosine'] as const) means[name] += scalar(results[name]) / count;
       means.itg += scalar(results.itg) * tokenShare;
     }
-    return { means, dEmbeds };
+    return means;
   }
 
   /** ITC over all parts, its gradients, and ITM's negatives. */
@@ -211,7 +216,7 @@ function partGraph(
     outputs,
     declared: new Map([...p.declared, ...features.declared]),
     trains: trainsWithEncoder,
-    ...(features.declared.size > 0 && { inputs: dFeatures }),
+    ...(features.train && { inputs: dFeatures }),
   };
 }
 
