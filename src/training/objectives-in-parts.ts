@@ -16,7 +16,6 @@ import {
   takeRows,
   toFloat32,
   toNumbers,
-  UsageError,
   type Value,
   viewRows,
 } from '../core/index.ts';
@@ -38,11 +37,10 @@ interface PartSettings {
   readonly features: FeaturesInParts;
 }
 
-/** `trainSteps` for the three objectives on a batch of `accum_grad_iters` parts. Throws UsageError where it cannot be. */
+/** `trainSteps` for the three objectives on a batch of `accum_grad_iters` parts. */
 export const trainInParts =
   (config: Blip2Config, options: StageOneOptions): typeof trainSteps =>
   async ({ run: given }, { training, heldOut, images }, kind) => {
-    if (options.matchingPairs) throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
     const run = withLayerDecay(given, images);
     const weights = new Map([...kind.given, ...(await training.images.initial())]);
     const initial = startFrom(weights, { seed: run.seed, initializerRange: kind.initializerRange });

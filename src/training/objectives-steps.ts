@@ -7,7 +7,7 @@ import {
   stageOneLosses,
   trainsWithEncoder,
 } from '../blip2/index.ts';
-import { floats, random, type Value } from '../core/index.ts';
+import { floats, random, UsageError, type Value } from '../core/index.ts';
 import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
 import { input } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
@@ -54,13 +54,16 @@ export interface ObjectivesStart {
   readonly sharesTargets: boolean;
 }
 
-/** A task with the three objectives. */
+/** A task with the three objectives. Throws UsageError, before anything is opened, where keys do not fit each other. */
 export async function trainObjectives(
   recipe: ObjectivesRecipe,
   { images, qformer, initializerRange, sharesTargets }: ObjectivesStart,
   options: TrainOptions,
 ): Promise<Task> {
   const { run } = recipe;
+  if (run.accum_grad_iters > 1 && run.matching_pairs !== undefined) {
+    throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
+  }
   const data = await openData(recipe, { images, dataset: openDataset }, options);
   const { config, trained, files } = await qformer(data.training.records);
   const tokenizer = new Tokenizer(files);
