@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -161,14 +162,16 @@ describe('a bad image', () => {
   });
 });
 
-it('stops with the reason of its signal', async () => {
+it('stops with the reason of its signal, also where further batches wait', async () => {
   const controller = new AbortController();
   const loader = new Loader(dataset, { batchSize: 2, seed: 1, processor });
   const seen: number[] = [];
   const run = async () => {
     for await (const { batch } of loader.batches(undefined, { signal: controller.signal })) {
       seen.push(batch);
-      if (batch === 2) controller.abort(new Error('enough'));
+      if (batch !== 2) continue;
+      await setTimeout(300); // the next ones are decoded by then
+      controller.abort(new Error('enough'));
     }
   };
   await expect(run()).rejects.toThrow('enough');

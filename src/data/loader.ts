@@ -96,6 +96,7 @@ export class Loader {
       }
       const first = ahead.shift();
       if (first === undefined) return;
+      signal?.throwIfAborted(); // a batch that waits already would win the race
       const batch = await Promise.race([first, aborted]);
       if (batch.records.length > 0) yield batch;
     }
