@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import S3rver from '@20minutes/s3rver';
 import { connect } from '@lancedb/lancedb';
 import { Schema } from 'apache-arrow';
 import fc from 'fast-check';
@@ -15,10 +16,30 @@ import { randomItem, testManifest, unitVector } from './random-items.ts';
 import type { Item, VectorIndex } from './vector-index.ts';
 
 let folder: string;
+let objectStore: S3rver;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'blip2-index-'));
+  objectStore = new S3rver({
+    address: '127.0.0.1',
+    port: 0,
+    silent: true,
+    directory: join(folder, 'buckets'),
+    configureBuckets: [{ name: 'pictures' }],
+  });
+  const { port } = await objectStore.run();
+  // As a user names a store that is not Amazon's; key and secret are the server's own.
+  Object.assign(process.env, {
+    AWS_ENDPOINT: `http://127.0.0.1:${port}`,
+    AWS_ALLOW_HTTP: 'true',
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'S3RVER',
+    AWS_SECRET_ACCESS_KEY: 'S3RVER',
+  });
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(async () => {
+  await objectStore.close();
+  await rm(folder, { recursive: true });
+});
 
 const queryVectors = (seed: number, count: number): Value<'float32'> => {
   const draws = random(seed, 'query');
@@ -86,6 +107,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 describe.each([
   { backend: 'exact', location: (name: string) => join(folder, `exact-${name}`), numRuns: 12 },
   { backend: 'LanceDB', location: (name: string) => `lance:${join(folder, `lance-${name}`)}`, numRuns: 3 },
+  { backend: 'LanceDB in an object store', location: (name: string) => `s3://pictures/${name}`, numRuns: 3 },
 ])('$backend', ({ location, numRuns }) => {
   let count = 0;
   it('holds and finds what a plain map would, whatever is done to it', async () => {

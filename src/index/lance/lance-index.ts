@@ -37,15 +37,13 @@ export class LanceIndex implements VectorIndex {
   /** Opens the index at a URI, or makes one where there is none and a manifest is given. Throws DataError. */
   static async open(uri: string, create?: Manifest, options: LanceOptions = {}): Promise<LanceIndex> {
     const connection = await connect(uri);
-    const exists = (await connection.tableNames()).includes(tableName);
-    if (!exists && !create) {
+    const found = await openTable(connection, uri);
+    if (!found && !create) {
       throw new DataError(
         `${uri}: expected an index, but there is no table ${tableName}; make one with: blip2 index add`,
       );
     }
-    const table = exists
-      ? await connection.openTable(tableName)
-      : await connection.createEmptyTable(tableName, schemaOf(create!));
+    const table = found ?? (await connection.createEmptyTable(tableName, schemaOf(create!)));
     const manifest = parseManifest(manifestText(await table.schema()), `${uri}: table ${tableName}`);
     return new LanceIndex(connection, table, manifest, options);
   }
@@ -142,6 +140,17 @@ export class LanceIndex implements VectorIndex {
         .toArray();
       if (rows.length < limit || new Set(rows.map(({ id }) => id)).size >= k) return rows;
     }
+  }
+}
+
+/** The table; undefined where there is none. Throws DataError where the place cannot be read. */
+async function openTable(connection: Connection, uri: string): Promise<Table | undefined> {
+  try {
+    return await connection.openTable(tableName);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    if (message.startsWith(`Table '${tableName}' was not found`)) return undefined;
+    throw new DataError(`${uri}: expected an index that LanceDB can open, but ${message.split('\n')[0]}`, { cause });
   }
 }
 
