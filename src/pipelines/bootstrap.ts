@@ -1,9 +1,9 @@
-import { floats, random, toFloat32, type Value } from '../core/index.ts';
+import { random } from '../core/index.ts';
 import { blipCaption } from '../text/index.ts';
 import type { Blip2 } from './blip2.ts';
 import type { CaptionOptions } from './caption.ts';
 import type { Images } from './images.ts';
-import { bestQueryCosines, firstTokens } from './match.ts';
+import { byImage, itcOfTexts } from './rank.ts';
 
 export interface BootstrapCaptionsOptions extends Omit<CaptionOptions, 'doSample' | 'numBeams'> {
   /** How many captions are drawn for each image. */
@@ -63,14 +63,7 @@ type Scorer = (
 
 /** Scores of each image's texts. */
 const scorers: Readonly<Record<'itc' | 'itm', Scorer>> = {
-  async itc({ model, images }, texts, signal) {
-    const normalised = texts.flat().map((text) => blipCaption(text));
-    if (normalised.length === 0) return texts.map(() => []);
-    const { image_embeds_proj } = await model.embed({ images, signal });
-    const { text_embeds_proj } = await model.embed({ texts: normalised, signal });
-    const zTexts = byImage(texts, firstTokens(text_embeds_proj!));
-    return zTexts.map((zs, image) => bestQueryCosines(rowOf(image_embeds_proj!, image), zs));
-  },
+  itc: ({ model, images }, texts, signal) => itcOfTexts(model, images, { texts, signal }),
   async itm({ model, images }, texts, signal) {
     const pairs = texts.flatMap((each, image) => each.map(() => image)).map((image, text) => ({ image, text }));
     const normalised = texts.flat().map((text) => blipCaption(text));
@@ -81,19 +74,3 @@ const scorers: Readonly<Record<'itc' | 'itm', Scorer>> = {
     );
   },
 };
-
-/** What was computed of all texts in a row, image by image. */
-function byImage<T>(texts: readonly (readonly string[])[], results: readonly T[]): T[][] {
-  let start = 0;
-  return texts.map(({ length }) => {
-    start += length;
-    return results.slice(start - length, start);
-  });
-}
-
-/** [1, Q, E] of [B, Q, E]. */
-function rowOf(stacked: Value, row: number): Value<'float32'> {
-  const [, queries, width] = stacked.shape as [number, number, number];
-  const size = queries * width;
-  return floats([1, queries, width], toFloat32(stacked).subarray(row * size, (row + 1) * size));
-}

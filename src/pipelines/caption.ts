@@ -1,5 +1,7 @@
 import { UsageError } from '../core/index.ts';
+import { embed } from './embed.ts';
 import { type Images, imageFeatures, imagesOf, type OneImage } from './images.ts';
+import { itcOfTexts } from './rank.ts';
 import type { Sessions } from './sessions.ts';
 import {
   type SequenceOptions,
@@ -16,23 +18,52 @@ export interface CaptionOptions extends WritingOptions, SequenceOptions {
    * that the model was trained to go on from, if any.
    */
   readonly prompt?: string | readonly string[] | undefined;
+  /**
+   * So many captions of each image are written, as the best beams or as draws, and ITC ranks them as CapFilt does (§3.4):
+   * what fits the image best comes first. Default: as many as are returned, in the order of their likelihood.
+   */
+  readonly bestOf?: number | undefined;
 }
 
 /**
  * Captions: by the language model where stage 2 has connected one, else by the Q-Former itself, as stage 1 has taught it
  * (ITG). In transformers' order, all `numReturnSequences` of an image before those of the next. Throws UsageError where
- * there are prompts for more or fewer images.
+ * there are prompts for more or fewer images, or `bestOf` is below the number of captions; ConfigError where it is given to
+ * a model without ITC.
  */
 export async function caption(
   sessions: Sessions,
   images: Images,
-  { prompt = captionPrompt(sessions), ...options }: CaptionOptions = {},
+  { prompt = captionPrompt(sessions), bestOf, ...options }: CaptionOptions = {},
 ): Promise<Written[]> {
+  const { numReturnSequences = 1, numBeams = 1, doSample, signal } = options;
+  if (bestOf !== undefined) await checkBestOf(sessions, bestOf, numReturnSequences);
   const features = await imageFeatures(sessions, images);
-  options.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   const prompts = promptsFor(features.shape[0]!, prompt);
   const write = sessions.files.language ? writeByLanguageModel : writeByQueries;
-  return write(sessions, features, { ...options, prompts });
+  if (bestOf === undefined) return write(sessions, features, { ...options, prompts });
+  const written = await write(sessions, features, {
+    ...options,
+    prompts,
+    numReturnSequences: bestOf,
+    numBeams: doSample ? numBeams : Math.max(numBeams, bestOf),
+  });
+  const ofEach = prompts.map((_, image) => written.slice(image * bestOf, (image + 1) * bestOf));
+  const texts = ofEach.map((some, image) => some.map(({ text }) => `${prompts[image]} ${text}`));
+  const cosines = await itcOfTexts({ embed: (inputs) => embed(sessions, inputs) }, features, { texts, signal });
+  return ofEach.flatMap((some, image) => bestFirst(some, cosines[image]!).slice(0, numReturnSequences));
+}
+
+function bestFirst<T>(items: readonly T[], scores: readonly number[]): T[] {
+  const order = [...items.keys()].sort((a, b) => scores[b]! - scores[a]!);
+  return order.map((i) => items[i]!);
+}
+
+async function checkBestOf(sessions: Sessions, bestOf: number, returned: number): Promise<void> {
+  await sessions.texts(); // refuses a model without ITC before the images are read
+  if (Number.isInteger(bestOf) && bestOf >= returned) return;
+  throw new UsageError(`bestOf: expected a whole number of at least numReturnSequences, ${returned}, found ${bestOf}`);
 }
 
 export interface CaptionStreamOptions extends WritingOptions {

@@ -71,6 +71,39 @@ describe('several texts', () => {
   });
 });
 
+describe('the best of several captions', () => {
+  it.each([
+    ['beams', { numBeams: 4 }],
+    ['draws', { doSample: true, seed: 3 }],
+  ])('is the one that ITC finds nearest: %s', async (_, how) => {
+    const options = { ...how, maxNewTokens: 5, minNewTokens: 3, prompt: 'a' };
+    const written = await writer.caption(pictures, { ...options, numReturnSequences: 4 });
+    const best = textsOf(await writer.caption(pictures, { ...options, bestOf: 4, numReturnSequences: 3 }));
+    for (const [i, picture] of pictures.entries()) {
+      const texts = textsOf(written.slice(4 * i, 4 * i + 4));
+      const matches = await writer.match(
+        picture,
+        texts.map((text) => `a ${text}`),
+      );
+      const byItc = [...texts.keys()].sort((a, b) => matches[b]!.itc - matches[a]!.itc);
+      expect(byItc).not.toEqual([0, 1, 2, 3]); // likelihood orders them otherwise
+      expect(best.slice(3 * i, 3 * i + 3)).toEqual(byItc.slice(0, 3).map((at) => texts[at]));
+    }
+    expect(textsOf(await writer.caption(pictures, { ...options, bestOf: 4 }))).toEqual([best[0], best[3]]);
+  });
+
+  it('takes as many beams as it needs', async () => {
+    const options = { maxNewTokens: 5 };
+    expect(await writer.caption(pictures, { ...options, bestOf: 4 })).toEqual(
+      await writer.caption(pictures, { ...options, bestOf: 4, numBeams: 4 }),
+    );
+  });
+
+  it('cannot be of fewer than are returned', async () => {
+    await expect(writer.caption(pictures, { bestOf: 1, numReturnSequences: 2 })).rejects.toThrow(UsageError);
+  });
+});
+
 describe('a stream', () => {
   it.each([{}, { numBeams: 3 }, { doSample: true, seed: 4 }])(
     'is what is written at once, in pieces: %o',

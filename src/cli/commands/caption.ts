@@ -19,6 +19,7 @@ import { type CaptionRecord, captionRecord, RecordFile } from '../record-file.ts
 interface Options extends ModelOptions, WritingFlags {
   readonly json?: boolean;
   readonly prompt?: string;
+  readonly bestOf?: number;
   readonly batchSize: number;
   readonly out?: string;
   readonly skipBad?: boolean;
@@ -29,11 +30,12 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
   .description('write a caption for each image')
   .argument('<path...>', 'files, folders, patterns, or - for standard input')
   .option('--prompt <text>', 'the words that captions begin with')
+  .option('--best-of <n>', 'write so many and show the one that fits best by ITC', positiveNumber)
   .option('-b, --batch-size <n>', 'images that are captioned together', positiveNumber, 16)
   .option('-o, --out <file>', 'write JSON lines there; an interrupted run goes on where it stopped')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (paths: string[], options: Options) => {
-    const { out, json, prompt, batchSize, numReturnSequences } = options;
+    const { out, json, prompt, bestOf, batchSize, numReturnSequences } = options;
     if (out !== undefined && numReturnSequences > 1) {
       throw new UsageError(
         'caption: --out keeps one caption of each image; leave out --num-return-sequences, or --out',
@@ -42,7 +44,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
     const images = await expandImages(paths);
     const { model: named, precision } = options;
     const { signal: _, ...choices } = writingOptions(options);
-    const settings = { model: named, precision, prompt, ...choices };
+    const settings = { model: named, precision, prompt, bestOf, ...choices };
     const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord, settings);
     const left = images.filter((image) => !file?.has(image));
     if (file && left.length === 0) {
@@ -53,7 +55,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>
       printRecord(record, json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
-    const writing = { ...writingOptions(options), prompt, batchSize, numReturnSequences };
+    const writing = { ...writingOptions(options), prompt, bestOf, batchSize, numReturnSequences };
     let [written, bad] = [0, 0];
     await withImageProgress(left.length, async (advance) => {
       const leaveOut = (error: DataError) => {

@@ -106,6 +106,12 @@ export const commonRun = z.strictObject({
   report_pictures: z.int().nonnegative().default(24),
 });
 
+/** How captions are chosen, where a model's own likelihood is not to choose. */
+export const bestOfRun = {
+  /** So many captions of each picture are written, and the best by ITC is scored; absent: the likeliest. */
+  best_of: z.int().positive().optional(),
+};
+
 /** How text is written, in LAVIS's words; lengths are of new tokens. */
 export const writingRun = commonRun.extend({
   num_beams: z.int().positive().default(5),

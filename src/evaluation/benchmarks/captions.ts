@@ -4,6 +4,7 @@ import { groupByImage, nameOf, openDataset } from '../../data/index.ts';
 import { blipCaption } from '../../text/index.ts';
 import { captionLikelihood, pairedBootstrap, scoreCaptions } from '../metrics/index.ts';
 import {
+  bestOfRun,
   captionData,
   defineBenchmark,
   evenly,
@@ -23,6 +24,7 @@ export const captions = defineBenchmark(
   recipeOf('captions', {
     data: captionData,
     run: writingRun.extend({
+      ...bestOfRun,
       /** The words that captions begin with; they are not scored. Absent: those that the model was trained to go on from. */
       prompt: z.string().optional(),
       /**
@@ -35,8 +37,8 @@ export const captions = defineBenchmark(
   async (subject, { model, data, run }) => {
     const listed = evenly(groupByImage(await openDataset(data.test, subject.reading)), run.limit);
     const { records, pictures } = await subject.pictures(listed, 'captions');
-    const { prompt } = run;
-    const written = await subject.captions(pictures, 'captions', { ...writingOptions(run), prompt });
+    const { prompt, best_of: bestOf } = run;
+    const written = await subject.captions(pictures, 'captions', { ...writingOptions(run), prompt, bestOf });
     if (!written) throw new UsageError(`${model}: expected a model that writes captions; this one does not`);
     const references = records.map((record) => record.captions);
     const { corpus, perSample } = scoreCaptions(

@@ -1,7 +1,16 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
-import { commonRun, cutoutData, defineBenchmark, evenly, predictionsOf, type Report, recipeOf } from './benchmark.ts';
+import {
+  bestOfRun,
+  commonRun,
+  cutoutData,
+  defineBenchmark,
+  evenly,
+  predictionsOf,
+  type Report,
+  recipeOf,
+} from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
 import { evaluateRetrieval, type RetrievalOptions, rerankRun, textsOf } from './recall.ts';
 import { scoreWritten } from './score-written.ts';
@@ -32,6 +41,7 @@ export const cutouts = defineBenchmark(
     run: commonRun.extend({
       subsets: z.array(z.enum(Object.keys(subsets))).default(Object.keys(subsets)),
       ...rerankRun(10),
+      ...bestOfRun,
     }),
   }),
   async (subject, { data, run }) => {
@@ -48,7 +58,13 @@ export const cutouts = defineBenchmark(
       const records = wanted.map((row) => recordOf(data.path, row));
       reports.push([
         name,
-        await evaluateSubset(subject, records, { name, neighbour, k: run.k_test, itcWeight: run.itc_weight }),
+        await evaluateSubset(subject, records, {
+          name,
+          neighbour,
+          k: run.k_test,
+          itcWeight: run.itc_weight,
+          bestOf: run.best_of,
+        }),
       ]);
     }
     return {
@@ -69,17 +85,18 @@ const recordOf = (folder: string, { id, image, captions }: CutoutRow): ImageText
 interface SubsetOptions extends Pick<RetrievalOptions, 'k' | 'itcWeight'> {
   readonly name: string;
   readonly neighbour: NearestNeighbour | undefined;
+  readonly bestOf: number | undefined;
 }
 
 async function evaluateSubset(
   subject: Subject,
   listed: readonly ImageTextRecord[],
-  { name, neighbour, ...rerank }: SubsetOptions,
+  { name, neighbour, bestOf, ...rerank }: SubsetOptions,
 ): Promise<Report> {
   const { records, pictures } = await subject.pictures(listed, name);
   const references = records.map(({ captions }) => captions);
   const retrieval = textsOf(references, { merged: true });
-  const captions = await subject.captions(pictures, name);
+  const captions = await subject.captions(pictures, name, { bestOf });
   const nearest = neighbour?.captions(pictures);
   return {
     metrics: {

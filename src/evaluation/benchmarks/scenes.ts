@@ -7,7 +7,16 @@ import {
   swapCaption,
 } from '../../data/index.ts';
 import { pairedBootstrap } from '../metrics/index.ts';
-import { commonRun, cutoutData, defineBenchmark, evenly, type Metrics, predictionsOf, recipeOf } from './benchmark.ts';
+import {
+  bestOfRun,
+  commonRun,
+  cutoutData,
+  defineBenchmark,
+  evenly,
+  type Metrics,
+  predictionsOf,
+  recipeOf,
+} from './benchmark.ts';
 import { NearestNeighbour } from './nearest-neighbour.ts';
 import { scoreWritten, share } from './score-written.ts';
 import type { Pictures, Subject } from './subject.ts';
@@ -17,14 +26,14 @@ import type { Pictures, Subject } from './subject.ts';
  * tell a true caption from the same with two objects exchanged.
  */
 export const scenes = defineBenchmark(
-  recipeOf('scenes', { data: cutoutData, run: commonRun }),
+  recipeOf('scenes', { data: cutoutData, run: commonRun.extend(bestOfRun) }),
   async (subject, { data, run }) => {
     const all = scoredScenes(await readCutouts(data.path, { onBad: subject.onBad }));
     const neighbour = await NearestNeighbour.among(subject, data.train);
     const listed = evenly(all, run.limit).map(recordOf(data.path));
     const { records, pictures } = await subject.pictures(listed, 'scenes');
     const scored = records.map(({ scene }) => scene);
-    const captions = await subject.captions(pictures, 'scenes');
+    const captions = await subject.captions(pictures, 'scenes', { bestOf: run.best_of });
     const nearest = neighbour?.captions(pictures);
     return {
       metrics: {

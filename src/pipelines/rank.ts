@@ -1,0 +1,43 @@
+import { floats, toFloat32, type Value } from '../core/index.ts';
+import { blipCaption } from '../text/index.ts';
+import type { Embeddings, EmbedInputs } from './embed.ts';
+import type { Images } from './images.ts';
+import { bestQueryCosines, firstTokens } from './match.ts';
+
+/** What compares: a model, or its sessions. */
+interface Embedder {
+  embed(inputs: EmbedInputs): Promise<Embeddings>;
+}
+
+/**
+ * How well each image's own texts fit it, by ITC (§3.2): cosines, in the texts' order. This is how CapFilt ranks captions
+ * (§3.4).
+ */
+export async function itcOfTexts(
+  model: Embedder,
+  images: Images,
+  { texts, signal }: { texts: readonly (readonly string[])[]; signal?: AbortSignal | undefined },
+): Promise<number[][]> {
+  const normalised = texts.flat().map((text) => blipCaption(text));
+  if (normalised.length === 0) return texts.map(() => []);
+  const { image_embeds_proj } = await model.embed({ images, signal });
+  const { text_embeds_proj } = await model.embed({ texts: normalised, signal });
+  const zTexts = byImage(texts, firstTokens(text_embeds_proj!));
+  return zTexts.map((zs, image) => bestQueryCosines(rowOf(image_embeds_proj!, image), zs));
+}
+
+/** What was computed of all texts in a row, image by image. */
+export function byImage<T>(texts: readonly (readonly string[])[], results: readonly T[]): T[][] {
+  let start = 0;
+  return texts.map(({ length }) => {
+    start += length;
+    return results.slice(start - length, start);
+  });
+}
+
+/** [1, Q, E] of [B, Q, E]. */
+function rowOf(stacked: Value, row: number): Value<'float32'> {
+  const [, queries, width] = stacked.shape as [number, number, number];
+  const size = queries * width;
+  return floats([1, queries, width], toFloat32(stacked).subarray(row * size, (row + 1) * size));
+}
