@@ -150,7 +150,8 @@ async function openTable(connection: Connection, uri: string): Promise<Table | u
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     if (message.startsWith(`Table '${tableName}' was not found`)) return undefined;
-    throw new DataError(`${uri}: expected an index that LanceDB can open, but ${message.split('\n')[0]}`, { cause });
+    const [said] = message.split(/\n|, \S+\.rs:/); // without the places in LanceDB's own code
+    throw new DataError(`${uri}: expected an index that LanceDB can open, but ${said}`, { cause });
   }
 }
 
