@@ -5,12 +5,12 @@ const controller = new AbortController();
 /** Aborted by Ctrl-C: commands stop at the next whole step, and leave nothing half-written. */
 export const interruption: AbortSignal = controller.signal;
 
-/** The first Ctrl-C asks the command to stop; the second leaves at once. */
+/** The first signal of a kind asks the command to stop, the second leaves at once. One Ctrl-C may be one of each kind. */
 export function watchInterrupts(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (interruption.aborted) process.exit(130);
+    process.once(signal, () => {
       controller.abort();
+      process.on(signal, () => process.exit(130));
     });
   }
 }

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-import { run } from './program.ts';
+import { runWithHugePages } from './huge-pages.ts';
 
-process.exitCode = await run(process.argv.slice(2));
+const args = process.argv.slice(2);
+process.exitCode = (await runWithHugePages(args)) ?? (await (await import('./program.ts')).run(args));
