@@ -43,7 +43,8 @@ export async function writeRandomModel(folder: string, options: RandomModelOptio
     },
   });
   const tensors = [...declared].flatMap(([name, t]): [string, Value][] => stored(name, t.shape.map(Number), quantised));
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
+  const temperature: [string, Value] = ['temp', floats([], [0.05])]; // of ITC, which training leaves beside the weights
+  await writeSafetensors(join(folder, 'model.safetensors'), [...tensors, temperature]);
 }
 
 const preprocessor = {

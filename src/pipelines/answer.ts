@@ -95,7 +95,9 @@ async function rankAnswers(
   signal?.throwIfAborted();
   const decoding = await (await sessions.languageModel()).prefill(read, { copies: candidates.length });
   const scores = (await tokenLogProbabilities(decoding, rows, signal)).map(sum);
-  return candidates.map((text, i) => ({ text, score: scores[i]! })).sort((a, b) => b.score - a.score);
+  return candidates
+    .map((text, i) => ({ text, score: scores[i]!, logProbability: scores[i]! }))
+    .sort((a, b) => b.score - a.score);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, x) => total + x, 0);

@@ -1,7 +1,7 @@
 import { UsageError } from '../core/index.ts';
 import { embed } from './embed.ts';
 import { type Images, imageFeatures, imagesOf, type OneImage } from './images.ts';
-import { itcOfTexts } from './rank.ts';
+import { itcOfTexts, itcTemperature } from './rank.ts';
 import type { Sessions } from './sessions.ts';
 import {
   type SequenceOptions,
@@ -19,8 +19,9 @@ export interface CaptionOptions extends WritingOptions, SequenceOptions {
    */
   readonly prompt?: string | readonly string[] | undefined;
   /**
-   * So many captions of each image are written, as the best beams or as draws, and ITC ranks them as CapFilt does (§3.4):
-   * what fits the image best comes first. Default: as many as are returned, in the order of their likelihood.
+   * So many captions of each image are written, as the best beams or as draws, and read by ITC: returned are those that are
+   * likely to be written and to be found, by the product of both probabilities (Σ log p + cosine / temperature). Default:
+   * as many as are returned, in the order of their likelihood.
    */
   readonly bestOf?: number | undefined;
 }
@@ -52,12 +53,12 @@ export async function caption(
   const ofEach = prompts.map((_, image) => written.slice(image * bestOf, (image + 1) * bestOf));
   const texts = ofEach.map((some, image) => some.map(({ text }) => `${prompts[image]} ${text}`));
   const cosines = await itcOfTexts({ embed: (inputs) => embed(sessions, inputs) }, features, { texts, signal });
-  return ofEach.flatMap((some, image) => bestFirst(some, cosines[image]!).slice(0, numReturnSequences));
-}
-
-function bestFirst<T>(items: readonly T[], scores: readonly number[]): T[] {
-  const order = [...items.keys()].sort((a, b) => scores[b]! - scores[a]!);
-  return order.map((i) => items[i]!);
+  const temperature = await itcTemperature(sessions.files);
+  return ofEach.flatMap((some, image) => {
+    const scores = some.map(({ logProbability }, i) => logProbability + cosines[image]![i]! / temperature);
+    const order = [...some.keys()].sort((a, b) => scores[b]! - scores[a]!);
+    return order.slice(0, numReturnSequences).map((i) => some[i]!);
+  });
 }
 
 async function checkBestOf(sessions: Sessions, bestOf: number, returned: number): Promise<void> {

@@ -3,16 +3,14 @@ import { blipCaption } from '../text/index.ts';
 import type { Embeddings, EmbedInputs } from './embed.ts';
 import type { Images } from './images.ts';
 import { bestQueryCosines, firstTokens } from './match.ts';
+import type { ModelFiles } from './model-files.ts';
 
 /** What compares: a model, or its sessions. */
 interface Embedder {
   embed(inputs: EmbedInputs): Promise<Embeddings>;
 }
 
-/**
- * How well each image's own texts fit it, by ITC (§3.2): cosines, in the texts' order. This is how CapFilt ranks captions
- * (§3.4).
- */
+/** How well each image's own texts fit it, by ITC (§3.2): cosines, in the texts' order. */
 export async function itcOfTexts(
   model: Embedder,
   images: Images,
@@ -24,6 +22,11 @@ export async function itcOfTexts(
   const { text_embeds_proj } = await model.embed({ texts: normalised, signal });
   const zTexts = byImage(texts, firstTokens(text_embeds_proj!));
   return zTexts.map((zs, image) => bestQueryCosines(rowOf(image_embeds_proj!, image), zs));
+}
+
+/** What ITC divides cosines by: the temperature that training has learned, or where it began. */
+export async function itcTemperature({ checkpoint }: Pick<ModelFiles, 'checkpoint'>): Promise<number> {
+  return checkpoint.entries.has('temp') ? (await checkpoint.readFloat32('temp'))[0]! : 0.07;
 }
 
 /** What was computed of all texts in a row, image by image. */

@@ -31,6 +31,8 @@ export interface Written {
   readonly text: string;
   /** Σ log p of the tokens / (their number)^lengthPenalty: with the default of 1, their mean log-probability. */
   readonly score: number;
+  /** Σ log p of the tokens. */
+  readonly logProbability: number;
 }
 
 /** Captions and answers are short; transformers' default of 20 tokens cuts some off. */
@@ -122,7 +124,10 @@ async function write(
   const { decode, generation } = generationOf(prompt, options);
   const written = await generate(model, prompt, generation);
   const textOf = (tokens: readonly number[]) => cutAtStop(decode(tokens), options.stopStrings ?? []).trim();
-  return written.flat().map(({ tokens, score }) => ({ text: textOf(tokens), score }));
+  const { lengthPenalty = 1 } = options;
+  return written.flat().map(({ tokens, score }) => {
+    return { text: textOf(tokens), score, logProbability: score * tokens.length ** lengthPenalty };
+  });
 }
 
 /** What `generate` is told. Throws UsageError where the prompt leaves no room for what is to be written. */

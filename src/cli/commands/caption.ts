@@ -30,7 +30,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
   .description('write a caption for each image')
   .argument('<path...>', 'files, folders, patterns, or - for standard input')
   .option('--prompt <text>', 'the words that captions begin with')
-  .option('--best-of <n>', 'write so many and show the one that fits best by ITC', positiveNumber)
+  .option('--best-of <n>', 'write so many and show the one that is likeliest and fits best, by ITC', positiveNumber)
   .option('-b, --batch-size <n>', 'images that are captioned together', positiveNumber, 16)
   .option('-o, --out <file>', 'write JSON lines there; an interrupted run goes on where it stopped')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')

@@ -106,9 +106,9 @@ export const commonRun = z.strictObject({
   report_pictures: z.int().nonnegative().default(24),
 });
 
-/** How captions are chosen, where a model's own likelihood is not to choose. */
+/** How captions are chosen, where a model's own likelihood is not to choose alone. */
 export const bestOfRun = {
-  /** So many captions of each picture are written, and the best by ITC is scored; absent: the likeliest. */
+  /** So many captions of each picture are written, from which ITC helps to choose: CaptionOptions.bestOf. Absent: greedy. */
   best_of: z.int().positive().optional(),
 };
 
