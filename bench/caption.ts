@@ -1,6 +1,5 @@
 /** blip2-opt-2.7b's size with random weights beside transformers, both reading the same folder: captions of 20 tokens. */
 import { createReadStream } from 'node:fs';
-import { hugePagesEnvironment } from '../src/cli/huge-pages.ts';
 import { dtypes, elements } from '../src/core/index.ts';
 import { Checkpoint } from '../src/hub/index.ts';
 import { folderAt, type PrecisionChoice } from '../src/pipelines/index.ts';
@@ -135,7 +134,7 @@ export const decode = claim(
       ([name]) => name.startsWith('language_model.') && !/embed_(tokens|positions)\.weight$/.test(name),
     );
     const bytes = read.reduce((sum, [, { dtype, shape }]) => sum + dtypes[dtype].bytes * elements(shape), 0);
-    const [we, memory] = [ours(model, 'int8'), Peer.start('bandwidth.py', { threads }, hugePagesEnvironment())];
+    const [we, memory] = [ours(model, 'int8'), Peer.start('bandwidth.py', { threads })];
     const gigabytes = bytes / 1e9;
     const row = await compare(
       { name: 'decode-over-bandwidth-limit', unit: 's per token', rounds },

@@ -3,7 +3,6 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { hugePagesEnvironment } from '../src/cli/huge-pages.ts';
 import { RuntimeError } from '../src/core/index.ts';
 
 const requirements = join(import.meta.dirname, 'requirements.txt');
@@ -15,30 +14,22 @@ export class Peer {
   readonly #answers: AsyncIterator<string>;
   readonly #script: string;
 
-  private constructor(script: string, command: string, args: readonly string[], env = process.env) {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env });
+  private constructor(script: string, command: string, args: readonly string[]) {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#script = script;
     this.#process = child;
     this.#answers = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   }
 
-  /** Starts bench/peers/`script` with its settings; in the environment that people start it in, if none is given. */
-  static start(script: string, settings: object, env?: NodeJS.ProcessEnv): Peer {
-    return new Peer(script, python(), [join(import.meta.dirname, 'peers', script), JSON.stringify(settings)], env);
+  /** Starts bench/peers/`script` with its settings. */
+  static start(script: string, settings: object): Peer {
+    return new Peer(script, python(), [join(import.meta.dirname, 'peers', script), JSON.stringify(settings)]);
   }
 
-  /**
-   * Starts bench/workers/`script`: ours, in a process of its own, whose memory is its own as well, and in huge pages, as the
-   * command line starts itself.
-   */
+  /** Starts bench/workers/`script`: ours, in a process of its own, whose memory is its own as well. */
   static ours(script: string, settings: object): Peer {
     const path = join(import.meta.dirname, 'workers', script);
-    return new Peer(
-      script,
-      process.execPath,
-      ['--import', 'tsx', path, JSON.stringify(settings)],
-      hugePagesEnvironment(),
-    );
+    return new Peer(script, process.execPath, ['--import', 'tsx', path, JSON.stringify(settings)]);
   }
 
   /** The peer's answer to a command: numbers by name. Throws RuntimeError where it has ended. */

@@ -5,12 +5,12 @@ const controller = new AbortController();
 /** Aborted by Ctrl-C: commands stop at the next whole step, and leave nothing half-written. */
 export const interruption: AbortSignal = controller.signal;
 
-/** The first signal of a kind asks the command to stop, the second leaves at once. One Ctrl-C may be one of each kind. */
+/** The first Ctrl-C asks the command to stop; the second leaves at once. */
 export function watchInterrupts(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
+    process.on(signal, () => {
+      if (interruption.aborted) process.exit(130);
       controller.abort();
-      process.on(signal, () => process.exit(130));
     });
   }
 }

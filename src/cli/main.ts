@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { runWithHugePages } from './huge-pages.ts';
+import { run } from './program.ts';
 
-const args = process.argv.slice(2);
-process.exitCode = (await runWithHugePages(args)) ?? (await (await import('./program.ts')).run(args));
+process.exitCode = await run(process.argv.slice(2));
