@@ -1,4 +1,5 @@
 import { UsageError, type Value } from '../core/index.ts';
+import { fillIn } from '../text/index.ts';
 import { imageFeatures, imagesOf, type OneImage } from './images.ts';
 import { tokenLogProbabilities } from './likelihood.ts';
 import { readQueries } from './queries.ts';
@@ -28,7 +29,7 @@ export interface AnswerOptions extends QuestionOptions {
  * §4.1 (zero-shot VQA), and LAVIS's recipes for InstructBLIP (projects/instructblip/qa_okvqa_*.yaml).
  */
 export function questionPrompt({ files: { config, language, instructed } }: Sessions, question: string): string {
-  if (config.question_prompt !== undefined) return config.question_prompt.replace('{}', () => question);
+  if (config.question_prompt !== undefined) return fillIn(config.question_prompt, question);
   const answer = instructed ? 'Short Answer' : language?.modelType === 't5' ? 'Short answer' : 'Answer';
   return `Question: ${question} ${answer}:`;
 }
@@ -73,6 +74,9 @@ async function readQuestion(
   return { features, prompt };
 }
 
+/** So many candidates are read at once: memory does not grow with their number. */
+const candidatesAtOnce = 64;
+
 /**
  * Candidates by their likelihood, the end included, not by that of a token: so the reference ranks (LAVIS, `predict_class`
  * of blip2_t5_instruct.py and blip2_vicuna_instruct.py, whose mean is over a batch's padded length).
@@ -92,9 +96,14 @@ async function rankAnswers(
   ]);
   const read = { softPrompts: language_projection as Value<'float32'>, ...encodePrompts(language, [prompt]) };
   requireRoom(lm, read, Math.max(...rows.map((row) => row.length)));
-  signal?.throwIfAborted();
-  const decoding = await (await sessions.languageModel()).prefill(read, { copies: candidates.length });
-  const scores = (await tokenLogProbabilities(decoding, rows, signal)).map(sum);
+  const model = await sessions.languageModel();
+  const scores: number[] = [];
+  for (let start = 0; start < rows.length; start += candidatesAtOnce) {
+    signal?.throwIfAborted();
+    const some = rows.slice(start, start + candidatesAtOnce);
+    const decoding = await model.prefill(read, { copies: some.length });
+    scores.push(...(await tokenLogProbabilities(decoding, some, signal)).map(sum));
+  }
   return candidates
     .map((text, i) => ({ text, score: scores[i]!, logProbability: scores[i]! }))
     .sort((a, b) => b.score - a.score);

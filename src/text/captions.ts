@@ -19,6 +19,9 @@ export function blipQuestion(text: string, { maxWords = 50 } = {}): string {
   return firstWords(text.toLowerCase().replace(punctuation, '').replace(/ +$/, ''), maxWords);
 }
 
+/** A template's words around a question, which stands where {} does. */
+export const fillIn = (template: string, question: string): string => template.replace('{}', () => question);
+
 /**
  * The text of word pieces with the gaps closed that BERT's pre-tokenizer leaves around hyphens and apostrophes between
  * words: `snow - capped`, `men ' s`. transformers' clean-up closes those around apostrophes alone, also after a plural

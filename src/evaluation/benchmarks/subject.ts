@@ -9,7 +9,6 @@ import {
   type Pair,
   type PairScore,
   type WritingOptions,
-  type Written,
 } from '../../pipelines/index.ts';
 import { blipCaption } from '../../text/index.ts';
 
@@ -135,7 +134,14 @@ export class Subject {
   ): Promise<string[]> {
     const { signal } = this.#options;
     return this.#inBatches(asked, `${part}: answering`, async (batch) => {
-      if (candidates) return Promise.all(batch.map((each) => this.#choose(each, candidates)));
+      if (candidates) {
+        const chosen: string[] = [];
+        for (const { picture, prompt } of batch) {
+          const features = this.#features([picture]);
+          chosen.push((await this.#model.answer(features, prompt, { raw: true, candidates, signal })).text);
+        }
+        return chosen;
+      }
       const features = this.#features(batch.map(({ picture }) => picture));
       const written = await this.#model.caption(features, {
         ...writing,
@@ -144,22 +150,6 @@ export class Subject {
       });
       return written.map(({ text }) => text);
     });
-  }
-
-  /** The likeliest of any number of candidates, so many of which are read at once. */
-  async #choose(
-    { picture, prompt }: { picture: string; prompt: string },
-    candidates: readonly string[],
-  ): Promise<string> {
-    const { batchSize, signal } = this.#options;
-    const features = this.#features([picture]);
-    let best: Written | undefined;
-    for (let start = 0; start < candidates.length; start += batchSize) {
-      const some = candidates.slice(start, start + batchSize);
-      const chosen = await this.#model.answer(features, prompt, { raw: true, candidates: some, signal });
-      if (best === undefined || chosen.score > best.score) best = chosen;
-    }
-    return best!.text;
   }
 
   /** ITC: the cosine of every picture's best query with every text, [pictures, texts]. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { UsageError } from '../../core/index.ts';
 import { nameOf, openQuestions, type QuestionRecord, readAnswerList } from '../../data/index.ts';
-import { blipQuestion } from '../../text/index.ts';
+import { blipQuestion, fillIn } from '../../text/index.ts';
 import { mean, normaliseAnswer, vqaAccuracy } from '../metrics/index.ts';
 import {
   defineBenchmark,
@@ -59,7 +59,7 @@ export const vqa = defineBenchmark(
     const template = run.prompt ?? subject.questionPrompt ?? referencePrompt;
     const asked = records.map(({ question, imageId }) => ({
       picture: pictureOf.get(imageId)!,
-      prompt: template.replace('{}', () => blipQuestion(question)),
+      prompt: fillIn(template, blipQuestion(question)),
     }));
     const answers = await subject.answers(asked, { ...writingOptions(run), candidates, part: 'vqa' });
     const scores = records.map((record, i) => accuracyOf(record, answers[i]!, run.rule));

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConfigError, DataError, type Value } from '../../core/index.ts';
 import { openQuestions, type QuestionRecord, questionDatasetConfig } from '../../data/index.ts';
-import { blipQuestion } from '../../text/index.ts';
+import { blipQuestion, fillIn } from '../../text/index.ts';
 import { trainLanguage } from '../language-steps.ts';
 import { type PretrainedModel, readStageTwo } from '../pretrained.ts';
 import { dataSection, encoderKeys, runSection } from '../recipe.ts';
@@ -46,7 +46,7 @@ export const vqa = defineTask(recipe, async (recipe, options) => {
     targets: data.answers_per_question,
     lesson: ({ record }: Drawn<QuestionRecord>) => {
       if (record.answers.length === 0) throw new DataError(`question ${record.id}: expected an answer, found none`);
-      return { prompt: model.prompt.replace('{}', () => blipQuestion(record.question)), targets: record.answers };
+      return { prompt: fillIn(model.prompt, blipQuestion(record.question)), targets: record.answers };
     },
   };
   return trainLanguage(recipe, task, options);
