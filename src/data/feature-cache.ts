@@ -113,19 +113,28 @@ export class FeatureCache {
 
 const indexOf = (keys: readonly string[]) => new Map(keys.map((key, row) => [key, row]));
 
+/** What tells one version of a shard from another, by its path: asked once, and not for each of its pictures. */
+type Shards = Map<string, Promise<string>>;
+
 /**
  * A name for an image by its content: the bytes of its file, the description of its scene, or its place in a shard of this
  * size and age.
  */
-async function imageKey(source: ImageSource): Promise<string> {
+async function imageKey(source: ImageSource, shards: Shards): Promise<string> {
   const hash = createHash('sha256');
   if (source.kind === 'file') hash.update(await readFile(source.path));
   else hash.update(JSON.stringify(source.kind === 'scene' ? source.scene : source));
   if (source.kind === 'tar' || source.kind === 'parquet') {
-    const { size, mtimeMs } = await stat(source.path);
-    hash.update(JSON.stringify([size, mtimeMs]));
+    const version = shards.get(source.path) ?? versionOf(source.path);
+    shards.set(source.path, version);
+    hash.update(await version);
   }
   return hash.digest('hex').slice(0, 24);
+}
+
+async function versionOf(shard: string): Promise<string> {
+  const { size, mtimeMs } = await stat(shard);
+  return JSON.stringify([size, mtimeMs]);
 }
 
 export interface CacheOptions {
@@ -151,7 +160,8 @@ export async function cacheFeatures(
   options: CacheOptions,
 ): Promise<(string | undefined)[]> {
   const keys: string[] = [];
-  for (let i = 0; i < records.length; i++) keys.push(await imageKey(records.record(i).image));
+  const shards: Shards = new Map();
+  for (let i = 0; i < records.length; i++) keys.push(await imageKey(records.record(i).image, shards));
   if (keys.every((key) => cache.has(key))) return keys;
   const { signal, onWait } = options;
   await cache.fill((add) => encodeMissing(records, { keys, cache, add }, options), { signal, onWait });
