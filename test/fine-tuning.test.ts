@@ -204,7 +204,7 @@ describe('fine-tuning for retrieval, on augmented pictures of another size', () 
     };
     const bias = (layer: number) => movement(`vision_model.encoder.layer.${layer}.mlp.fc2.bias`);
     expect(bias(1)).toBeGreaterThan(0);
-    expect(bias(1) / bias(0)).toBeCloseTo(2, 0); // Adam's first steps are about as long as the rate
+    expect(bias(1) / bias(0)).toBeCloseTo(2, 1); // Adam's first steps are as long as the rate
   });
 
   it('writes a model that matches pictures of that size', async () => {

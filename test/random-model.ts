@@ -15,6 +15,8 @@ export interface RandomModelOptions {
   readonly languageWidth?: number;
   /** Keep the image encoder's matrices as int8 with scales, and the rest as float16; else float32 throughout. */
   readonly quantised?: boolean;
+  /** Of ITC, which training leaves beside the weights; models of the hub have none, as this one by default. */
+  readonly temperature?: number;
 }
 
 const words = 'a b c cat dog red blue apple on the left of'.split(' ');
@@ -22,7 +24,7 @@ const pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...words];
 
 /** Writes a model folder. The weights are a function of their names; quantised ones are those that their int8 stand for. */
 export async function writeRandomModel(folder: string, options: RandomModelOptions = {}): Promise<void> {
-  const { language = false, languageWidth = 16, quantised = false } = options;
+  const { language = false, languageWidth = 16, quantised = false, temperature } = options;
   const tokenizer = withSpecialToken(withSpecialToken(bertFiles(pieces), 'bos', '[DEC]'), 'eos', '[SEP]');
   const vocabulary = new Tokenizer(tokenizer).vocabularySize;
   const json = configuration(vocabulary, language ? languageWidth : undefined);
@@ -43,8 +45,8 @@ export async function writeRandomModel(folder: string, options: RandomModelOptio
     },
   });
   const tensors = [...declared].flatMap(([name, t]): [string, Value][] => stored(name, t.shape.map(Number), quantised));
-  const temperature: [string, Value] = ['temp', floats([], [0.05])]; // of ITC, which training leaves beside the weights
-  await writeSafetensors(join(folder, 'model.safetensors'), [...tensors, temperature]);
+  if (temperature !== undefined) tensors.push(['temp', floats([], [temperature])]);
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
 }
 
 const preprocessor = {

@@ -1,5 +1,6 @@
 export * from './caption-writer.ts';
 export * from './config.ts';
+export { initialTemperature } from './objectives/itc.ts';
 export * from './passes.ts';
 export * from './retrieval-head.ts';
 export {

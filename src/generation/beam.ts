@@ -12,10 +12,6 @@ interface Beam {
   readonly parent: number;
 }
 
-interface Finished extends Generated {
-  readonly score: number;
-}
-
 /**
  * Beam search with the semantics of transformers 4.57 (`GenerationMixin._beam_search`): by prompt, the best
  * `numReturnSequences` finished sequences, best first. A prompt's search does not depend on the others of its batch.
@@ -50,7 +46,7 @@ class PromptSearch {
   /** Best first. */
   #open: readonly Beam[] = [{ tokens: [], score: 0, parent: 0 }];
   /** Best first, at most `numBeams`. */
-  finished: readonly Finished[] = [];
+  finished: readonly Generated[] = [];
   /** Nothing can be added to `finished` any more. */
   done = false;
 
@@ -71,7 +67,7 @@ class PromptSearch {
     const { numBeams, lengthPenalty } = this.#options;
     const candidates = this.#candidates(decoding);
     const ended = candidates.slice(0, numBeams).flatMap(({ tokens, score, finish }) => {
-      return finish ? [{ tokens, score: score / tokens.length ** lengthPenalty, finish }] : [];
+      return finish ? [{ tokens, score: score / tokens.length ** lengthPenalty, logProbability: score, finish }] : [];
     });
     this.finished = [...this.finished, ...ended].sort((a, b) => b.score - a.score).slice(0, numBeams);
     this.#open = candidates.filter(({ finish }) => !finish).slice(0, numBeams);

@@ -12,14 +12,17 @@ export async function generate<P>(
 ): Promise<Generated[][]> {
   const resolved = resolveOptions(options);
   if (resolved.numBeams > 1) return beamSearch(model, prompt, resolved);
-  const rows: { tokens: number[]; finish: FinishReason; score: number }[] = [];
+  const rows: { tokens: number[]; finish: FinishReason; logProbability: number }[] = [];
   for await (const { row, token, logProbability, finish } of streamTokens(model, prompt, options)) {
-    if (row === rows.length) rows.push({ tokens: [], finish: 'length', score: 0 });
+    if (row === rows.length) rows.push({ tokens: [], finish: 'length', logProbability: 0 });
     rows[row]!.tokens.push(token);
-    rows[row]!.score += logProbability;
+    rows[row]!.logProbability += logProbability;
     if (finish) rows[row]!.finish = finish;
   }
-  for (const row of rows) row.score /= row.tokens.length ** resolved.lengthPenalty;
+  const written = rows.map((row) => ({
+    ...row,
+    score: row.logProbability / row.tokens.length ** resolved.lengthPenalty,
+  }));
   const copies = resolved.numReturnSequences;
-  return Array.from({ length: rows.length / copies }, (_, b) => rows.slice(b * copies, (b + 1) * copies));
+  return Array.from({ length: written.length / copies }, (_, b) => written.slice(b * copies, (b + 1) * copies));
 }

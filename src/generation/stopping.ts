@@ -24,6 +24,8 @@ export interface Generated {
   readonly finish: FinishReason;
   /** Σ log p / (tokens)^lengthPenalty, after the penalties that the options ask for. */
   readonly score: number;
+  /** Σ log p, after the same penalties. */
+  readonly logProbability: number;
 }
 
 /** Why a sequence of these new tokens ends here, if it does. */

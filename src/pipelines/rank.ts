@@ -1,4 +1,5 @@
-import { floats, toFloat32, type Value } from '../core/index.ts';
+import { initialTemperature } from '../blip2/index.ts';
+import { viewRows } from '../core/index.ts';
 import { blipCaption } from '../text/index.ts';
 import type { Embeddings, EmbedInputs } from './embed.ts';
 import type { Images } from './images.ts';
@@ -21,12 +22,12 @@ export async function itcOfTexts(
   const { image_embeds_proj } = await model.embed({ images, signal });
   const { text_embeds_proj } = await model.embed({ texts: normalised, signal });
   const zTexts = byImage(texts, firstTokens(text_embeds_proj!));
-  return zTexts.map((zs, image) => bestQueryCosines(rowOf(image_embeds_proj!, image), zs));
+  return zTexts.map((zs, image) => bestQueryCosines(viewRows(image_embeds_proj!, image, 1), zs));
 }
 
 /** What ITC divides cosines by: the temperature that training has learned, or where it began. */
 export async function itcTemperature({ checkpoint }: Pick<ModelFiles, 'checkpoint'>): Promise<number> {
-  return checkpoint.entries.has('temp') ? (await checkpoint.readFloat32('temp'))[0]! : 0.07;
+  return checkpoint.entries.has('temp') ? (await checkpoint.readFloat32('temp'))[0]! : initialTemperature;
 }
 
 /** What was computed of all texts in a row, image by image. */
@@ -36,11 +37,4 @@ export function byImage<T>(texts: readonly (readonly string[])[], results: reado
     start += length;
     return results.slice(start - length, start);
   });
-}
-
-/** [1, Q, E] of [B, Q, E]. */
-function rowOf(stacked: Value, row: number): Value<'float32'> {
-  const [, queries, width] = stacked.shape as [number, number, number];
-  const size = queries * width;
-  return floats([1, queries, width], toFloat32(stacked).subarray(row * size, (row + 1) * size));
 }

@@ -124,10 +124,7 @@ async function write(
   const { decode, generation } = generationOf(prompt, options);
   const written = await generate(model, prompt, generation);
   const textOf = (tokens: readonly number[]) => cutAtStop(decode(tokens), options.stopStrings ?? []).trim();
-  const { lengthPenalty = 1 } = options;
-  return written.flat().map(({ tokens, score }) => {
-    return { text: textOf(tokens), score, logProbability: score * tokens.length ** lengthPenalty };
-  });
+  return written.flat().map(({ tokens, score, logProbability }) => ({ text: textOf(tokens), score, logProbability }));
 }
 
 /** What `generate` is told. Throws UsageError where the prompt leaves no room for what is to be written. */

@@ -1,3 +1,4 @@
+import { initialTemperature } from '../blip2/index.ts';
 import { elements, floats, random, type Value } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { TrainGraph } from './step.ts';
@@ -26,13 +27,10 @@ export const startFrom =
   ({ declared, trains }: Pick<TrainGraph<string>, 'declared' | 'trains'>): Map<string, Value> =>
     initialValues(new Map([...declared].filter(([name]) => trains(name))), given, options);
 
-/** ITC's temperature starts here. */
-const temperature = 0.07;
-
 function draw(name: string, shape: number[], { seed, initializerRange }: InitialOptions): Value {
   const draws = random(seed, 'init', name);
   const fill = (next: () => number) => floats(shape, Float32Array.from({ length: elements(shape) }, next));
-  if (name === 'temp') return fill(() => temperature);
+  if (name === 'temp') return fill(() => initialTemperature);
   if (/LayerNorm\.weight$|layernorm\.weight$/.test(name)) return fill(() => 1);
   if (name.endsWith('bias')) return fill(() => 0);
   if (/^(vision_projection|text_projection|itm_head|language_projection)\./.test(name)) {

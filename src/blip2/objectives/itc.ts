@@ -12,11 +12,14 @@ import {
 } from '../../graph/index.ts';
 import { bestQuerySimilarity } from '../retrieval-head.ts';
 
+/** Where the temperature starts. */
+export const initialTemperature = 0.07;
+
 export interface ItcInputs {
   /** [B, Q, E] and [B, E], of length 1. */
   readonly zImage: Tensor;
   readonly zText: Tensor;
-  /** Learned scalar that divides the similarities; starts at 0.07. */
+  /** Learned scalar that divides the similarities. */
   readonly temperature: Tensor;
   /** [B, B]: 1 where image i and text j are a pair: the diagonal, and other captions of the same image if they count. */
   readonly positives: Tensor;

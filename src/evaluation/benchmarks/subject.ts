@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { DataError, floats, toFloat32, type Value } from '../../core/index.ts';
+import { DataError, floats, toFloat32, type Value, viewRows } from '../../core/index.ts';
 import { cacheFeatures, FeatureCache, type ImageRecord, type OpenOptions } from '../../data/index.ts';
 import {
   type Blip2,
@@ -160,7 +160,9 @@ export class Subject {
     });
     const rows = await this.#inBatches(pictures, `${part}: comparing (ITC)`, async (batch) => {
       const { image_embeds_proj } = await this.#model.embed({ images: this.#features(batch) });
-      return rowsOf(image_embeds_proj!).map((zImage) => Float32Array.from(bestQueryCosines(zImage, zTexts)));
+      return batch.map((_, image) =>
+        Float32Array.from(bestQueryCosines(viewRows(image_embeds_proj!, image, 1), zTexts)),
+      );
     });
     const all = new Float32Array(pictures.length * texts.length);
     for (const [i, row] of rows.entries()) all.set(row, i * texts.length);
@@ -215,12 +217,4 @@ export class Subject {
     }
     return results;
   }
-}
-
-/** [N, …] as N values [1, …]. */
-function rowsOf(stacked: Value): Value<'float32'>[] {
-  const [count = 0, ...rest] = stacked.shape;
-  const all = toFloat32(stacked);
-  const size = all.length / count;
-  return Array.from({ length: count }, (_, i) => floats([1, ...rest], all.subarray(i * size, (i + 1) * size)));
 }
