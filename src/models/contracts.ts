@@ -1,5 +1,5 @@
 import type { Tensor } from '../graph/index.ts';
-import type { DropPath, Params } from '../nn/index.ts';
+import type { LeftOut, Params } from '../nn/index.ts';
 
 /**
  * A family of frozen image encoders ("any powerful vision model"). One folder `models/<model_type>/` and one line in
@@ -9,10 +9,10 @@ export interface ImageEncoderFamily<C> {
   /** The `vision_config` of a Hugging Face checkpoint, checked. Throws ConfigError naming the field. */
   parseConfig(json: unknown): C;
   /**
-   * pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv], what the Q-Former attends to: after the last LayerNorm. `dropPath`
-   * is on the branches of the blocks, where the encoder trains.
+   * pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv], what the Q-Former attends to: after the last LayerNorm. Where the
+   * encoder trains, a step may leave tokens and branches out.
    */
-  encode(p: Params, pixelValues: Tensor, config: C, dropPath?: DropPath): Tensor;
+  encode(p: Params, pixelValues: Tensor, config: C, leftOut?: LeftOut): Tensor;
   /** What a caller has to know about its output and input. */
   describe(config: C): VisionSizes;
 }

@@ -1,6 +1,6 @@
 import { ConfigError, nearest } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
-import type { DropPath, Params } from '../nn/index.ts';
+import type { LeftOut, Params } from '../nn/index.ts';
 import { clipFamily } from './clip/index.ts';
 import type { ImageEncoderFamily, VisionSizes } from './contracts.ts';
 import { dinov2Family } from './dinov2/index.ts';
@@ -17,7 +17,7 @@ export const imageEncoders = {
 /** A family with its configuration. */
 export interface ImageEncoder extends VisionSizes {
   /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv]. */
-  encode(p: Params, pixelValues: Tensor, dropPath?: DropPath): Tensor;
+  encode(p: Params, pixelValues: Tensor, leftOut?: LeftOut): Tensor;
 }
 
 /** The encoder that a `vision_config` describes. Throws ConfigError where its `model_type` or a field is wrong. */
@@ -26,7 +26,7 @@ export function imageEncoder(json: { readonly model_type?: unknown }): ImageEnco
   const config = family.parseConfig(json);
   return {
     ...family.describe(config),
-    encode: (p, pixelValues, dropPath) => family.encode(p, pixelValues, config, dropPath),
+    encode: (p, pixelValues, leftOut) => family.encode(p, pixelValues, config, leftOut),
   };
 }
 

@@ -4,6 +4,14 @@ import { input, mul, reshape, slice, type Tensor } from '../graph/index.ts';
 /** Leaves out a residual branch [B, T, D] for some samples, in training; absent in inference. */
 export type DropPath = (branch: Tensor) => Tensor;
 
+/** What a training step leaves out of an image encoder; nothing in inference. */
+export interface LeftOut {
+  /** On the branches of its blocks. */
+  readonly dropPath?: DropPath | undefined;
+  /** The image tokens that the blocks compute, of all [B, 1 + h·w, D] with their positions; the class token stays first. */
+  readonly keepTokens?: ((tokens: Tensor) => Tensor) | undefined;
+}
+
 /** Branches of a transformer's block: attention and feed-forward. */
 const branchesPerBlock = 2;
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { Value } from '../core/index.ts';
 import { type CacheOptions, cacheFeatures, FeatureCache, type ImageRecord, type Records } from '../data/index.ts';
-import { input, type Tensor } from '../graph/index.ts';
+import { fixed, input, type Tensor } from '../graph/index.ts';
 import { type EncoderIdentity, fingerprint } from '../hub/index.ts';
 import type { ImageProcessor } from '../image/index.ts';
 import { featureShape, type ImageEncoder, poolPatches } from '../models/index.ts';
-import { type DropPath, Params } from '../nn/index.ts';
+import { type LeftOut, Params } from '../nn/index.ts';
 import { compile, type Session, type SessionOptions, weightsFrom } from '../runtime/index.ts';
 
 /** An image encoder with its weights: what turns pictures into features for the Q-Former. */
@@ -16,14 +16,20 @@ export interface EncoderWithWeights extends EncoderIdentity {
   readonly pooling: number;
 }
 
-/** [B, 3, H, W] -> [B, P, Dv], pooled as the Q-Former of this model reads them. */
+/**
+ * [B, 3, H, W] -> [B, P, Dv], pooled as the Q-Former of this model reads them. Where tokens are left out, those of each
+ * square that is pooled follow each other.
+ */
 export function encodeImages(
   p: Params,
   pixelValues: Tensor,
-  { encoder, pooling, dropPath }: Pick<EncoderWithWeights, 'encoder' | 'pooling'> & { dropPath?: DropPath | undefined },
+  { encoder, pooling, leftOut }: Pick<EncoderWithWeights, 'encoder' | 'pooling'> & { leftOut?: LeftOut | undefined },
 ): Tensor {
-  const features = encoder.encode(p, pixelValues, dropPath);
-  return pooling === 1 ? features : poolPatches(features, { factor: pooling });
+  const features = encoder.encode(p, pixelValues, leftOut);
+  if (pooling === 1) return features;
+  if (!leftOut?.keepTokens) return poolPatches(features, { factor: pooling });
+  const patches = fixed(features.shape[1], 'the number of image tokens') - 1;
+  return poolPatches(features, { factor: pooling, grid: [patches / pooling, pooling] });
 }
 
 /** P and Dv of what the Q-Former reads of one image. */

@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest';
 import { floats, toNumbers } from '../core/index.ts';
 import { input } from '../graph/index.ts';
+import { poolPatches } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { compile } from '../runtime/index.ts';
-import { withPatchDropout } from './patch-dropout.ts';
+import { PatchDropout, withPatchDropout } from './patch-dropout.ts';
 import type { StepImages } from './step-images.ts';
 
 /** Two pictures of a class token and four patches, each feature a pair: its picture's number and its own. */
@@ -21,8 +22,7 @@ const numbered: StepImages<number> = {
   close: async () => {},
 };
 
-const rate = 0.5;
-const images = withPatchDropout(numbered, { rate, features, seed: 3 });
+const images = withPatchDropout(numbered, new PatchDropout({ rate: 0.5, seed: 3, grid: [2, 2], side: 1 }));
 
 /** What a step reads of its pictures: for each, the features by number. */
 async function read(step: number): Promise<number[][]> {
@@ -48,4 +48,26 @@ it('keeps the class token and a random part of the patches, for each picture ano
 it('draws by the seed and the step alone', async () => {
   expect(await read(4)).toEqual(await read(4));
   expect(await read(4)).not.toEqual(await read(5));
+});
+
+it('keeps whole squares where they are pooled later, from any grid', async () => {
+  const [rows, columns, side] = [2, 3, 2];
+  const dropout = new PatchDropout({ rate: 0.5, seed: 3, grid: [rows, columns], side });
+  const tokens = 1 + rows * columns * side ** 2;
+  const all = input('all', 'float32', [batch, tokens, 1]);
+  const kept = dropout.keep(all);
+  const session = await compile({
+    ofAll: poolPatches(all, { factor: side, grid: [rows * side, columns * side] }),
+    ofKept: poolPatches(kept, { factor: side, grid: [((kept.shape[1] as number) - 1) / side, side] }),
+  });
+  // Powers of two: no two squares have the same mean.
+  const powers = Array.from({ length: batch * tokens }, (_, i) => 2 ** (i % tokens));
+  const seen = await session.run({ all: floats([batch, tokens, 1], powers), ...dropout.feeds(0, batch) });
+  const [first, ...squares] = toNumbers(seen.ofAll).slice(0, 1 + rows * columns);
+  const found = toNumbers(seen.ofKept);
+  for (const [own, ...patches] of [found.slice(0, 4), found.slice(4)]) {
+    expect(own).toBe(first);
+    expect(new Set(patches).size).toBe(3);
+    for (const patch of patches) expect(squares).toContain(patch);
+  }
 });

@@ -1,43 +1,89 @@
 import { int64s, random } from '../core/index.ts';
-import { fixed, gather, input, reshape } from '../graph/index.ts';
+import { fixed, gather, input, reshape, type Tensor } from '../graph/index.ts';
+import type { Feeds } from '../runtime/index.ts';
+import type { EncoderWithWeights } from './image-features.ts';
 import type { StepImages } from './step-images.ts';
 
-export interface PatchDropoutOptions {
+interface PatchDropoutOptions {
   /** The share of patches that a step does not see. */
   readonly rate: number;
-  /** P, how many features a picture has: its class token and its patches. */
-  readonly features: number;
   readonly seed: number;
+  /** The grid of the features, without the class token. */
+  readonly grid: readonly [rows: number, columns: number];
+  /** Tokens along each side of the square that becomes one feature: squares are kept or left out whole. */
+  readonly side: number;
 }
 
 /**
  * Patch dropout (Liu et al., WACV 2023): every step reads another random part of each picture's patches, by (seed, step),
- * so that no single one can be relied on. The class token, the first feature, always stays.
+ * so that no single one can be relied on. The class token, the first one, always stays.
  */
-export function withPatchDropout<Loaded>(
-  images: StepImages<Loaded>,
-  { rate, features, seed }: PatchDropoutOptions,
-): StepImages<Loaded> {
-  const patches = Array.from({ length: features - 1 }, (_, i) => i + 1);
-  const kept = 1 + Math.round(patches.length * (1 - rate));
-  return {
-    ...images,
-    embeds(p, batch) {
-      const all = images.embeds(p, batch);
-      const width = fixed(all.shape[2], "the features' width");
-      const rows = gather(
-        reshape(all, { shape: [batch * features, width] }),
-        input('keptFeatures', 'int64', [batch * kept]),
-      );
-      return reshape(rows, { shape: [batch, kept, width] });
-    },
-    async feeds(loaded, step) {
-      const draws = random(seed, 'patch dropout', step);
-      const rows = loaded.flatMap((_, i) => {
-        const drawn = draws.shuffle(patches).slice(0, kept - 1);
-        return [0, ...drawn].map((feature) => i * features + feature);
-      });
-      return { ...(await images.feeds(loaded, step)), keptFeatures: int64s([rows.length], rows) };
-    },
-  };
+export class PatchDropout {
+  readonly #options: PatchDropoutOptions;
+  readonly #kept: number;
+
+  constructor(options: PatchDropoutOptions) {
+    this.#options = options;
+    const { grid, rate } = options;
+    this.#kept = Math.round(grid[0] * grid[1] * (1 - rate));
+  }
+
+  /**
+   * For features that were computed of whole pictures, or, where the encoder trains, for the tokens that its blocks are to
+   * compute: a quarter of the patches is a quarter of the time (FLIP, Li et al. 2023).
+   */
+  static of({ encoder, processor, pooling }: EncoderWithWeights, { rate, seed, before }: DropoutPlace): PatchDropout {
+    const { height, width } = processor.size;
+    const side = encoder.patchSize * pooling;
+    const grid = [Math.floor(height / side), Math.floor(width / side)] as const;
+    return new PatchDropout({ rate, seed, grid, side: before === 'blocks' ? pooling : 1 });
+  }
+
+  /** What is kept of tokens [B, P, D]: the class token, then square by square, [B, K, D]. */
+  keep(tokens: Tensor): Tensor {
+    const [batch, length, width] = tokens.shape.map((d) => fixed(d, 'the tokens that a step reads'));
+    const kept = 1 + this.#kept * this.#options.side ** 2;
+    const rows = gather(
+      reshape(tokens, { shape: [batch! * length!, width!] }),
+      input('keptTokens', 'int64', [batch! * kept]),
+    );
+    return reshape(rows, { shape: [batch!, kept, width!] });
+  }
+
+  /** The draws of one step for so many pictures. */
+  feeds(step: number, pictures: number): Feeds {
+    const { grid, seed, side } = this.#options;
+    const draws = random(seed, 'patch dropout', step);
+    const squares = Array.from({ length: grid[0] * grid[1] }, (_, square) => square);
+    const rows = Array.from({ length: pictures }, (_, i) => {
+      const drawn = draws.shuffle(squares).slice(0, this.#kept);
+      const tokens = [0, ...drawn.flatMap((square) => this.#tokensOf(square))];
+      return tokens.map((token) => i * (1 + squares.length * side ** 2) + token);
+    }).flat();
+    return { keptTokens: int64s([rows.length], rows) };
+  }
+
+  /** The tokens of a square, row by row; the class token is number 0. */
+  #tokensOf(square: number): number[] {
+    const { grid, side } = this.#options;
+    const columns = grid[1];
+    const first = Math.floor(square / columns) * side * columns * side + (square % columns) * side;
+    return Array.from({ length: side ** 2 }, (_, n) => 1 + first + Math.floor(n / side) * columns * side + (n % side));
+  }
 }
+
+interface DropoutPlace {
+  readonly rate: number;
+  readonly seed: number;
+  readonly before: 'blocks' | 'Q-Former';
+}
+
+/** Pictures whose features a step reads in part. */
+export const withPatchDropout = <Loaded>(images: StepImages<Loaded>, dropout: PatchDropout): StepImages<Loaded> => ({
+  ...images,
+  embeds: (p, batch) => dropout.keep(images.embeds(p, batch)),
+  feeds: async (loaded, step) => ({
+    ...(await images.feeds(loaded, step)),
+    ...dropout.feeds(step, loaded.length),
+  }),
+});

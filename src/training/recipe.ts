@@ -61,7 +61,10 @@ export const dataSection = <Dataset extends z.ZodType>(dataset: Dataset) =>
     max_txt_len: z.int().min(4).default(32),
     /** Pictures are read anew for every step, as a random part of each, perhaps mirrored. */
     augment: z.boolean().default(false),
-    /** The share of each picture's patches that a step does not see; 0: it sees all. */
+    /**
+     * The share of each picture's patches that a step does not see; 0: it sees all. An image encoder that trains does not
+     * compute them, either.
+     */
     patch_dropout: z.number().min(0).max(0.9).default(0),
     /** Where features that do not change are kept between runs. */
     feature_cache: z.string().default('.cache/features'),

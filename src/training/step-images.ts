@@ -5,6 +5,7 @@ import { normalise, type RawImage } from '../image/index.ts';
 import { type Params, StochasticDepth } from '../nn/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { compileEncoder, encodeImages, featuresOf, pixelInput } from './image-features.ts';
+import { PatchDropout } from './patch-dropout.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { EncoderKeys, Recipe } from './recipe.ts';
 import { withPositionsFor } from './resize-positions.ts';
@@ -80,11 +81,13 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
     batch: run.batch_size_train,
   });
   const drops = model.drop_path_rate > 0;
+  const { patch_dropout: rate } = data;
+  const patches = rate > 0 ? PatchDropout.of(images, { rate, seed: run.seed, before: 'blocks' }) : undefined;
   return {
     embeds: (p, batch) =>
       encodeImages(p.at('vision_model'), pixelInput(images, batch), {
         ...images,
-        dropPath: drops ? depth.inGraph() : undefined,
+        leftOut: { dropPath: drops ? depth.inGraph() : undefined, keepTokens: patches && ((t) => patches.keep(t)) },
       }),
     async initial() {
       const weights = await withPositionsFor(images.encoder, await trainableWeights(images.state));
@@ -94,6 +97,7 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
     feeds: async (pictures, step) => ({
       pixelValues: normalise(pictures, images.processor),
       ...(drops && depth.feeds(run.seed, step)),
+      ...patches?.feeds(step, pictures.length),
     }),
     close: () => pool.close(),
   };

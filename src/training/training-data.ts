@@ -3,7 +3,7 @@ import { concatenate, type Dataset, type ImageRecord, type OpenOptions, type Rec
 import type { Feeds } from '../runtime/index.ts';
 import { BatchPlan } from './batch-plan.ts';
 import { encodeDataset, featuresOf, openFeatureCache } from './image-features.ts';
-import { withPatchDropout } from './patch-dropout.ts';
+import { PatchDropout, withPatchDropout } from './patch-dropout.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { DatasetChoice } from './recipe.ts';
 import {
@@ -91,14 +91,19 @@ export class TrainingData<Item extends ImageRecord> {
       options.onMessage?.(`${name}[${i}] has ${length} pictures, fewer than a batch: no batch is drawn from it`);
     }
     const records = concatenate(sets);
-    const dropout = { rate: data.patch_dropout, features: featuresOf(source.images).patches, seed: run.seed };
-    const dropped = (images: StepImages) => (dropout.rate === 0 ? images : withPatchDropout(images, dropout));
+    const { patch_dropout: rate } = data;
+    const dropped = (images: StepImages) =>
+      rate === 0
+        ? images
+        : withPatchDropout(images, PatchDropout.of(source.images, { rate, seed: run.seed, before: 'Q-Former' }));
     if (model.freeze_vit && !data.augment) {
       const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, run, onBad, options });
       return new TrainingData(cached.sets, settings, { images: dropped(cached.images), records, onBad, name });
     }
-    const images = await (model.freeze_vit ? encodedImages : trainedImages)(source.images, settings);
-    return new TrainingData(sets, settings, { images: dropped(images), records, onBad, name });
+    const images = model.freeze_vit
+      ? dropped(await encodedImages(source.images, settings))
+      : trainedImages(source.images, settings);
+    return new TrainingData(sets, settings, { images, records, onBad, name });
   }
 
   /** The batch of a step, with a look at those before `end`. Throws DataError naming a picture that cannot be used. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { elements, floats, random, toNumbers, type Value } from '../../src/core/index.ts';
-import { differentiate, input, mul, reduceSum } from '../../src/graph/index.ts';
+import { elements, floats, int64s, random, toNumbers, type Value } from '../../src/core/index.ts';
+import { constant, differentiate, gather, input, mul, reduceSum, reshape, type Tensor } from '../../src/graph/index.ts';
 import { Checkpoint } from '../../src/hub/index.ts';
 import { imageEncoder, type imageEncoders } from '../../src/models/image-encoders.ts';
 import { Params } from '../../src/nn/index.ts';
@@ -79,6 +79,34 @@ describe.each(Object.entries(samples))('%s', async (modelType, sample) => {
       expect(absoluteError(await encode(entry(pixelValues, i)), entry(both, i)), `image ${i}`).toBeLessThan(tolerance);
     }
     expect(absoluteError(entry(both, 0), entry(both, 1))).toBeGreaterThan(100 * tolerance);
+  });
+
+  it('computes the tokens that it is left with, each with its position', async () => {
+    const pixelValues = noise([1, 3, imageSize, imageSize], 'pixels');
+    const pixels = input('pixel_values', 'float32', pixelValues.shape);
+    const tokens = 1 + (imageSize / patchSize) ** 2;
+    const rowsAt = (places: readonly number[], x: Tensor) => {
+      const rows = gather(reshape(x, { shape: [tokens, width] }), constant(int64s([places.length], places)));
+      return reshape(rows, { shape: [1, places.length, width] });
+    };
+    const keeping = (places: readonly number[]) =>
+      encoder.encode(root(), pixels, { keepTokens: (all) => rowsAt(places, all) });
+    const turned = [0, ...Array.from({ length: tokens - 1 }, (_, i) => tokens - 1 - i)];
+    const features = encoder.encode(root(), pixels);
+    const session = await compile(
+      {
+        whole: rowsAt(turned, features),
+        turned: keeping(turned), // attention does not see in which order its tokens stand
+        part: keeping(turned.slice(0, 2)),
+      },
+      weightsFrom(state),
+    );
+    const found = await session.run({ pixel_values: pixelValues });
+    const tolerance = 1e-5 * magnitude(found.whole);
+    expect(absoluteError(found.turned, found.whole)).toBeLessThan(tolerance);
+    expect(found.part.shape).toEqual([1, 2, width]);
+    const classToken = (x: Value) => floats([width], toNumbers(x).slice(0, width));
+    expect(absoluteError(classToken(found.part), classToken(found.whole))).toBeGreaterThan(100 * tolerance);
   });
 
   it('has a gradient for every parameter, along which the loss rises as it says', async () => {

@@ -1,5 +1,5 @@
 import type { Tensor } from '../../graph/index.ts';
-import { type DropPath, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
+import { dotProductAttention, type LeftOut, layerNorm, linear, type Params } from '../../nn/index.ts';
 import { embedImage, preNormLayer, tokenCount } from '../vit/index.ts';
 import type { ClipConfig } from './config.ts';
 
@@ -21,8 +21,9 @@ function selfAttention(p: Params, x: Tensor, c: ClipConfig): Tensor {
 }
 
 /** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
-export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig, dropPath?: DropPath): Tensor[] {
-  const embedded = embeddings(p.at('embeddings'), pixelValues, c);
+export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig, leftOut: LeftOut = {}): Tensor[] {
+  const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
+  const embedded = keepTokens(embeddings(p.at('embeddings'), pixelValues, c));
   const states = [layerNorm(p.at('pre_layrnorm'), embedded, c.layer_norm_eps)]; // OpenAI's spelling
   for (let i = 0; i < c.num_hidden_layers; i++) {
     states.push(
@@ -40,8 +41,8 @@ const LN_VISION_EPS = 1e-5;
  * LayerNorm over every token that belongs to BLIP-2 and not to CLIP (lavis/models/clip_vit.py).
  * pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first.
  */
-export function clip(p: Params, pixelValues: Tensor, c: ClipConfig, dropPath?: DropPath): Tensor {
-  const states = clipHiddenStates(p, pixelValues, c, dropPath);
+export function clip(p: Params, pixelValues: Tensor, c: ClipConfig, leftOut?: LeftOut): Tensor {
+  const states = clipHiddenStates(p, pixelValues, c, leftOut);
   const features = states.at(c.vision_feature_layer)!;
   // A whole CLIP ends in a LayerNorm for its pooled token. Nothing here reads it: asking declares it.
   if (features !== states.at(-1)) layerNorm(p.at('post_layernorm'), states.at(-1)!, c.layer_norm_eps);

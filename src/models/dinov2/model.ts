@@ -1,5 +1,13 @@
 import { add, markBlock, mul, split, type Tensor } from '../../graph/index.ts';
-import { activations, type DropPath, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
+import {
+  activations,
+  type DropPath,
+  dotProductAttention,
+  type LeftOut,
+  layerNorm,
+  linear,
+  type Params,
+} from '../../nn/index.ts';
 import { embedImage, tokenCount } from '../vit/index.ts';
 import type { Dinov2Config } from './config.ts';
 
@@ -47,14 +55,15 @@ function layer(p: Params, x: Tensor, c: Dinov2Config, dropPath: DropPath = (bran
 }
 
 /** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
-export function dinov2HiddenStates(p: Params, pixelValues: Tensor, c: Dinov2Config, dropPath?: DropPath): Tensor[] {
-  const states = [embeddings(p.at('embeddings'), pixelValues, c)];
+export function dinov2HiddenStates(p: Params, pixelValues: Tensor, c: Dinov2Config, leftOut: LeftOut = {}): Tensor[] {
+  const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
+  const states = [keepTokens(embeddings(p.at('embeddings'), pixelValues, c))];
   for (let i = 0; i < c.num_hidden_layers; i++)
     states.push(layer(p.at('encoder', 'layer', i), states.at(-1)!, c, dropPath));
   return states;
 }
 
 /** DINOv2 (Oquab et al. 2023): pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first, after the last LayerNorm. */
-export function dinov2(p: Params, pixelValues: Tensor, c: Dinov2Config, dropPath?: DropPath): Tensor {
-  return layerNorm(p.at('layernorm'), dinov2HiddenStates(p, pixelValues, c, dropPath).at(-1)!, c.layer_norm_eps);
+export function dinov2(p: Params, pixelValues: Tensor, c: Dinov2Config, leftOut?: LeftOut): Tensor {
+  return layerNorm(p.at('layernorm'), dinov2HiddenStates(p, pixelValues, c, leftOut).at(-1)!, c.layer_norm_eps);
 }

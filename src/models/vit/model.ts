@@ -1,5 +1,5 @@
 import { split, type Tensor } from '../../graph/index.ts';
-import { type DropPath, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
+import { dotProductAttention, type LeftOut, layerNorm, linear, type Params } from '../../nn/index.ts';
 import type { VitConfig } from './config.ts';
 import { preNormLayer } from './layer.ts';
 import { embedImage } from './patches.ts';
@@ -26,8 +26,9 @@ function selfAttention(p: Params, x: Tensor, c: VitConfig): Tensor {
 }
 
 /** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
-export function vitHiddenStates(p: Params, pixelValues: Tensor, c: VitConfig, dropPath?: DropPath): Tensor[] {
-  const states = [embeddings(p.at('embeddings'), pixelValues, c)];
+export function vitHiddenStates(p: Params, pixelValues: Tensor, c: VitConfig, leftOut: LeftOut = {}): Tensor[] {
+  const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
+  const states = [keepTokens(embeddings(p.at('embeddings'), pixelValues, c))];
   for (let i = 0; i < c.num_hidden_layers; i++) {
     states.push(
       preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, { config: c, attend: selfAttention, dropPath }),
@@ -40,7 +41,7 @@ export function vitHiddenStates(p: Params, pixelValues: Tensor, c: VitConfig, dr
  * BLIP-2's ViT (EVA-CLIP's ViT-g without its last layer): pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token
  * first, after the last LayerNorm.
  */
-export function vit(p: Params, pixelValues: Tensor, c: VitConfig, dropPath?: DropPath): Tensor {
-  const last = vitHiddenStates(p, pixelValues, c, dropPath).at(-1)!;
+export function vit(p: Params, pixelValues: Tensor, c: VitConfig, leftOut?: LeftOut): Tensor {
+  const last = vitHiddenStates(p, pixelValues, c, leftOut).at(-1)!;
   return layerNorm(p.at('post_layernorm'), last, c.post_layernorm_eps ?? c.layer_norm_eps);
 }
