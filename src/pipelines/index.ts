@@ -14,7 +14,7 @@ export type { Embeddings, EmbedInputs } from './embed.ts';
 export { type ExportOptions, exportModel } from './export.ts';
 export { exportOnnx } from './export-onnx.ts';
 export type { FeatureSpace, ImageInput, Images, OneImage } from './images.ts';
-export { type LayerGroup, layerGroups } from './layer-formats.ts';
+export { type LayerGroup, layerGroups, parameterCount } from './layer-formats.ts';
 export type { LikelihoodOptions } from './likelihood.ts';
 export {
   bestQueryCosines,

@@ -1,3 +1,4 @@
+import { elements } from '../core/index.ts';
 import type { Checkpoint } from '../hub/index.ts';
 import { Params } from '../nn/index.ts';
 import {
@@ -55,26 +56,43 @@ export async function plannedFormats(
   return planned;
 }
 
-/** How a checkpoint keeps a weight; undefined where it is as the model declares it. */
-export const storedFormat = ({ entries }: Checkpoint, weight: string): Format | undefined =>
-  formatNames.find((format) => entries.has(partNames(weight, format).weight));
-
 const formatNames = Object.keys(formats) as Format[];
+const storedFormats = ({ entries }: Checkpoint, weight: string): Format[] =>
+  formatNames.filter((format) => entries.has(partNames(weight, format).weight));
+
+/**
+ * How a checkpoint keeps a weight, for few rows or for many; undefined where it is as the model declares it. What is kept for
+ * many rows is kept for few as well.
+ */
+export function storedFormat(checkpoint: Checkpoint, weight: string, rows: 'few' | 'many' = 'few'): Format | undefined {
+  const stored = storedFormats(checkpoint, weight);
+  const forMany = stored.find((format) => format === 'int8_columns');
+  return rows === 'many' && forMany ? forMany : stored.find((format) => format !== 'int8_columns');
+}
+
+/** Whether a checkpoint keeps weights for many rows. */
+export const hasManyRows = ({ entries }: Checkpoint): boolean =>
+  [...entries.keys()].some((name) => name.endsWith(partNames('', 'int8_columns').weight));
 
 /** Every parameter that the graphs of these files read, by name: quantised layers in the format they are kept in. */
 export function storedParameters(files: ModelFiles): ReturnType<typeof declareParameters> {
   const { checkpoint } = files;
   const declared = new Map(declareParameters(files));
   for (const layer of linearLayers(files).values()) {
-    const format = storedFormat(checkpoint, layer.name);
-    if (!format) continue;
-    if (!layer.shared) declared.delete(layer.name);
-    const names = partNames(layer.name, format);
-    const parts = declare(layer, format);
-    declared.set(names.weight, parts.weight).set(names.scale, parts.scale);
+    const kept = storedFormats(checkpoint, layer.name);
+    if (kept.length > 0 && !layer.shared) declared.delete(layer.name);
+    for (const format of kept) {
+      const names = partNames(layer.name, format);
+      const parts = declare(layer, format);
+      declared.set(names.weight, parts.weight).set(names.scale, parts.scale);
+    }
   }
   return declared;
 }
+
+/** How many numbers a model consists of, however they are kept. */
+export const parameterCount = (files: ModelFiles): number =>
+  [...declareParameters(files).values()].reduce((sum, { shape }) => sum + elements(shape.map(Number)), 0);
 
 /** Linear layers that differ in their number only, and how they are computed. */
 export interface LayerGroup {
@@ -83,7 +101,7 @@ export interface LayerGroup {
   readonly count: number;
   /** [out, in] */
   readonly shape: readonly [number, number];
-  /** What the weights are kept as. */
+  /** What the weights are kept as: `int8_blocks + int8_columns` is for few rows and for many. */
   readonly weights: string;
   /** What is multiplied with them. */
   readonly rows: 'int8' | 'int16' | 'float32';
@@ -99,7 +117,7 @@ export function layerGroups(files: ModelFiles): LayerGroup[] {
     const format = storedFormat(files.checkpoint, layer.name);
     const kept = {
       shape: [layer.out, layer.width] as const,
-      weights: format ?? files.checkpoint.entry(layer.name).dtype,
+      weights: storedFormats(files.checkpoint, layer.name).join(' + ') || files.checkpoint.entry(layer.name).dtype,
       rows: rowsOf(format, layer),
     };
     const pattern = layer.name.replace(number, '.*.');

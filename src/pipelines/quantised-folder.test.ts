@@ -170,7 +170,7 @@ it('keeps those int8 layers of the language model in blocks whose rows can be ro
   const kept = layerGroups(model.files).filter(({ layers }) => layers.endsWith('self_attn.q_proj.weight'));
   expect(kept.map(({ layers, weights, rows }) => [layers, weights, rows])).toEqual([
     ['language_model.model.layers.{0}.self_attn.q_proj.weight', 'int8', 'int16'],
-    ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8_blocks', 'int8'],
+    ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8_blocks + int8_columns', 'int8'],
   ]);
   await model.release();
   expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
@@ -182,6 +182,29 @@ it('keeps those int8 layers of the language model in blocks whose rows can be ro
   ];
   expect(difference(blocks, exact)).toBeLessThan(2 * difference(int8, exact));
   expect(await rounded(at('wide-int8'))).toEqual([]); // too small for them to pay
+});
+
+it('keeps them for many rows as well, where the whole model is in int8, and computes nearly the same with those', async () => {
+  await writeWideModel(at('many'));
+  await writeQuantised(at('many'), at('many-int8'), 'int8', { largeFrom: 1 });
+  await writeQuantised(at('many'), at('many-int4'), 'int4', { largeFrom: 1 });
+  const kept = async (folder: string, format: string) =>
+    [...(await Checkpoint.open(folder)).entries.keys()].filter((name) => name.endsWith(format));
+  const query = 'language_model.model.layers.1.self_attn.q_proj.weight';
+  expect(await kept(at('many-int8'), '.int8_columns')).toContain(`${query}.int8_columns`);
+  expect(await kept(at('many-int4'), '.int8_columns')).toEqual([]);
+
+  /** The log-probability of the likeliest first token, in a batch of so many. */
+  const likeliest = async (model: Blip2, rows: number) =>
+    (await model.caption(new Array(rows).fill(image), { maxNewTokens: 1, minNewTokens: 1 }))[0]!.logProbability;
+  const exact = await Blip2.fromPretrained(at('many'));
+  const int8 = await Blip2.fromPretrained(at('many-int8'));
+  const [floats, few, many] = [await likeliest(exact, 1), await likeliest(int8, 1), await likeliest(int8, 16)];
+  expect(many).not.toBe(few);
+  expect(Math.abs(many - floats)).toBeLessThan(2 * Math.abs(few - floats));
+  expect(await likeliest(int8, 1)).toBeCloseTo(many, 5); // what comes after is read in the same way
+  await exact.release();
+  await int8.release();
 });
 
 /** A language model of 256 channels, one of which is large where the first layer's attention reads it, and its weights small. */

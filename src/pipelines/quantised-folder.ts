@@ -17,9 +17,9 @@ import { type Format, formats, type LinearWeight, type Precision, partNames, pre
 import { scaleOf } from '../runtime/index.ts';
 import { copyText } from './copy-text.ts';
 import { type LayerFormats, linearLayers, plannedFormats } from './layer-formats.ts';
-import { layersForBlocks } from './layers-for-blocks.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
 import { readWeight } from './read-weight.ts';
+import { rowFormats } from './row-formats.ts';
 
 /** What to compute with: a precision, or `auto`: int8 on CPUs, floats elsewhere. */
 export type PrecisionChoice = Precision | 'auto';
@@ -40,7 +40,7 @@ export interface QuantiseOptions {
 }
 
 /** The layout of quantised folders; another number, and cached ones are made anew. */
-const layout = 4;
+const layout = 5;
 
 interface FolderOptions extends QuantiseOptions {
   readonly precision?: PrecisionChoice | undefined;
@@ -92,7 +92,7 @@ export function requireFloats(folder: string, json: JsonObject): void {
 
 /**
  * Writes a model folder whose linear layers are kept at a precision, one tensor at a time; its config.json says how.
- * The folder appears when it is whole. Which layers of a large language model are kept in blocks is measured on a first
+ * The folder appears when it is whole. How layers of a large language model are kept, for few rows and for many, is measured on a first
  * version of it. Throws UsageError where the folder is there already, or where the model was quantised before; the
  * signal's reason between tensors.
  */
@@ -130,9 +130,9 @@ export async function writeQuantised(
       first,
       names.flatMap((name) => sourcesOf(name, { files, layers, planned })),
     );
-    const blocks = await layersForBlocks(await openModel(first), largeFrom);
-    if (blocks.size > 0) await write(second, await inBlocks(first, { files, layers, blocks }));
-    await rename(blocks.size > 0 ? second : first, to);
+    const other = await rowFormats(await openModel(first), { largeFrom, forManyRows: precision === 'int8' });
+    if (other.size > 0) await write(second, await packedAnew(first, { files, layers, other }));
+    await rename(other.size > 0 ? second : first, to);
   } finally {
     for (const path of [first, second]) await rm(path, { recursive: true, force: true });
   }
@@ -151,22 +151,24 @@ function counted(tensors: readonly TensorSource[], report: (progress: QuantisePr
   }));
 }
 
-/** The tensors of a quantised folder, with some layers packed anew, in blocks, from the model that it was made from. */
-async function inBlocks(
+/** The tensors of a quantised folder, with some layers packed anew, in other formats, from the model that it was made from. */
+async function packedAnew(
   folder: string,
-  { files, layers, blocks }: Omit<Plan, 'planned'> & { blocks: ReadonlySet<string> },
+  { files, layers, other }: Omit<Plan, 'planned'> & { other: ReadonlyMap<string, readonly Format[]> },
 ): Promise<TensorSource[]> {
   const { entries } = await Checkpoint.open(folder);
-  const packed = [...blocks].map((name) => layers.get(name)!);
   const replaced = new Set(
-    packed.flatMap(({ name }) => {
+    [...other.keys()].flatMap((name) => {
       const { weight, scale } = partNames(name, 'int8');
       return [weight, scale];
     }),
   );
   const kept = [...entries.values()].filter(({ name }) => !replaced.has(name)).map(inPlace);
   const read = (name: string) => () => readWeight(files.checkpoint, name);
-  return [...kept, ...packed.flatMap((layer) => packedSources(layer, 'int8_blocks', read(layer.name)))];
+  const packed = [...other].flatMap(([name, chosen]) =>
+    chosen.flatMap((format) => packedSources(layers.get(name)!, format, read(name))),
+  );
+  return [...kept, ...packed];
 }
 
 interface Plan {

@@ -13,8 +13,8 @@ import {
   textsGraph,
   visionGraph,
 } from './graphs.ts';
-import { storedFormat } from './layer-formats.ts';
-import { MappedLanguageModel } from './mapped-language-model.ts';
+import { LanguageModelByRows } from './language-model-by-rows.ts';
+import { hasManyRows, storedFormat } from './layer-formats.ts';
 import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
 import { SeenImages } from './seen-images.ts';
 
@@ -29,6 +29,8 @@ export class Sessions {
   readonly #options: SessionOptions;
   /** For graphs that compute many rows at a time: their float32 weights are read where they lie, and ready at once. */
   readonly #mapped: SessionOptions;
+  /** For a language model that many rows go through at a time. */
+  readonly #manyRows: SessionOptions;
   /**
    * Whether weights are packed for a CPU: what a product then waits for is its rows. Weights that are not packed, or that
    * another device multiplies, want as many rows as there are.
@@ -38,8 +40,10 @@ export class Sessions {
 
   constructor(files: ModelFiles, options: SessionOptions) {
     this.files = files;
-    const rewrite = (outputs: Graph) => quantise(outputs, (weight) => storedFormat(files.checkpoint, weight));
-    this.#options = { ...options, rewrite };
+    const rewriteFor = (rows: 'few' | 'many') => (outputs: Graph) =>
+      quantise(outputs, (weight) => storedFormat(files.checkpoint, weight, rows));
+    this.#options = { ...options, rewrite: rewriteFor('few') };
+    this.#manyRows = { ...options, rewrite: rewriteFor('many') };
     const { device = 'cpu' } = options;
     const mapped = device === 'cpu' && isFloat32(files);
     this.#mapped = { ...this.#options, mapped };
@@ -84,11 +88,14 @@ export class Sessions {
     const { lm } = this.language();
     const compiled = (session: SessionOptions) =>
       compileLanguageModel(lm, { ...this.#language('language_model'), session });
-    return this.#once('language model', async () =>
-      this.#mapped.mapped
-        ? new MappedLanguageModel({ mapped: () => compiled(this.#mapped), packed: () => compiled(this.#options) })
-        : compiled(this.#options),
-    );
+    const few = () => compiled(this.#options);
+    return this.#once('language model', async () => {
+      // Where they lie in their files, floats are read as fast by a single row as repacked ones, and are ready at once.
+      if (this.#mapped.mapped)
+        return new LanguageModelByRows({ few: () => compiled(this.#mapped), many: few, manyFrom: 2 });
+      if (!hasManyRows(this.files.checkpoint)) return few();
+      return new LanguageModelByRows({ few, many: () => compiled(this.#manyRows), manyFrom: manyRows });
+    });
   }
 
   /** Throws ConfigError where the model has none. */
@@ -130,6 +137,9 @@ export class Sessions {
     return made;
   }
 }
+
+/** Of so many rows, the products of a large language model wait for arithmetic more than for weights. */
+const manyRows = 16;
 
 /** What is kept in other types is converted or repacked in memory anyway. */
 const isFloat32 = ({ checkpoint }: ModelFiles): boolean =>

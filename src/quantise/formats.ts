@@ -16,14 +16,19 @@ interface FormatRule {
   product(x: Tensor, parts: Parts<Tensor>, layer: LinearWeight): Tensor;
 }
 
+/** A scale for each channel, and the bytes in the order in which a product with many rows reads them. */
+const columns: Omit<FormatRule, 'product'> = {
+  types: ({ out, width }) => ({
+    weight: { dtype: 'int8', shape: [width, out] },
+    scale: { dtype: 'float32', shape: [out] },
+  }),
+  scales: (weight, { out }) => int8Scales(weight, out),
+  pack: (weight, scales) => packInt8(weight, scales),
+};
+
 export const formats: Readonly<Record<Format, FormatRule>> = {
   int8: {
-    types: ({ out, width }) => ({
-      weight: { dtype: 'int8', shape: [width, out] },
-      scale: { dtype: 'float32', shape: [out] },
-    }),
-    scales: (weight, { out }) => int8Scales(weight, out),
-    pack: (weight, scales) => packInt8(weight, scales),
+    ...columns,
     product: (x, parts, layer) => (isPrecise(layer) ? preciseProduct(x, parts) : roundedProduct(x, parts)),
   },
   int8_blocks: {
@@ -32,6 +37,7 @@ export const formats: Readonly<Record<Format, FormatRule>> = {
     pack: (weight, scales, { out }) => packInt8Blocks(weight, scales, out),
     product: (x, { weight, scale }) => matMulNBits(x, weight, scale, { bits: 8 }),
   },
+  int8_columns: { ...columns, product: roundedProduct },
   int4: {
     types: (layer) => typesInBlocks(layer, 4),
     scales: (weight, { width }) => int4Scales(weight, requireBlock(width)),

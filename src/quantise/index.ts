@@ -10,6 +10,7 @@ export {
   type LinearWeight,
   type Precision,
   precisions,
+  type RowFormat,
   tolerated,
   toleratedRows,
 } from './policy.ts';

@@ -14,7 +14,7 @@ import {
 } from '../graph/index.ts';
 import { formats, partNames } from './formats.ts';
 import { blockOf, type Parts } from './pack.ts';
-import type { Format, LinearWeight } from './policy.ts';
+import type { Format, LinearWeight, RowFormat } from './policy.ts';
 import { roundedInBlocks } from './products.ts';
 
 type Graph = Readonly<Record<string, Tensor>>;
@@ -79,17 +79,20 @@ export const quantise = <O extends string>(
   });
 
 /**
- * How far rounding their rows in blocks would move the outputs of some layers, kept in the format that `formatOf` gives:
- * by the names of their weights, a scalar each, ‖Δy‖ / ‖y‖ averaged over the rows.
+ * How far rounding their rows would move the outputs of some layers, kept in the format that `formatOf` gives: by the names
+ * of their weights, a scalar for each format that rounds rows, ‖Δy‖ / ‖y‖ averaged over the rows.
  */
 export function rowErrors(
   outputs: Graph,
   formatOf: (weight: string) => Format | undefined,
   measured: (weight: LinearWeight) => boolean,
-): Map<string, Tensor> {
-  const errors = new Map<string, Tensor>();
+): Map<string, Readonly<Record<RowFormat, Tensor>>> {
+  const errors = new Map<string, Record<RowFormat, Tensor>>();
   quantise(outputs, formatOf, ({ x, weight }, y, product) => {
-    if (measured(weight)) errors.set(weight.name, movement(product(roundedInBlocks(x, blockOf(weight.width)!)), y));
+    if (!measured(weight)) return;
+    const error = (block: number) => movement(product(roundedInBlocks(x, block)), y);
+    const { name, width } = weight;
+    errors.set(name, { int8_blocks: error(blockOf(width)!), int8_columns: error(width) });
   });
   return errors;
 }

@@ -6,9 +6,13 @@ export type Precision = (typeof precisions)[number];
 
 /**
  * How a linear layer's weight is kept: int8 with a scale for each channel, or for each block of a channel; int4 in blocks.
- * Products with blocks round their rows to 8 bits in blocks, too.
+ * Products with blocks round their rows to 8 bits in blocks, too. `int8_columns` is kept beside blocks, for many rows: the
+ * bytes of `int8`, and each row rounded to 8 bits as a whole.
  */
-export type Format = 'int8' | 'int8_blocks' | 'int4';
+export type Format = 'int8' | 'int8_blocks' | 'int8_columns' | 'int4';
+
+/** The formats that a layer in int8 is kept in instead where its rows can be rounded. */
+export type RowFormat = Extract<Format, `int8_${string}`>;
 
 /** A linear layer's weight [out, width] by its name in the state dict. */
 export interface LinearWeight {
@@ -40,7 +44,7 @@ export function formatsOf(
   layer: LinearWeight,
   precision: Precision,
   largeFrom?: number,
-): readonly Exclude<Format, 'int8_blocks'>[] {
+): readonly Exclude<Format, RowFormat>[] {
   const { name } = layer;
   if (precision === 'fp32' || kept.test(name)) return [];
   const inFourBits = precision === 'int4' && /\.\d+\./.test(name) && isStreamed(layer, largeFrom);
@@ -50,7 +54,7 @@ export function formatsOf(
 /** The largest `roundingError` with which a layer is kept so: one that outliers make worse takes the next format, or stays. */
 export const tolerated = { int8: 0.02, int4: 0.15 } as const;
 
-/** How far rounding its rows in blocks may move a layer's output. Normal numbers move it by 0.6 %, outliers by more. */
+/** How far rounding its rows may move a layer's output. Normal numbers move it by 0.6 %, outliers by more. */
 export const toleratedRows = 0.01;
 
 /** From so many weights on, an image encoder's time is in its products. */

@@ -2,7 +2,7 @@ import { DataError } from '../core/index.ts';
 import { concatenate, type Dataset, type ImageRecord, type OpenOptions, type Records } from '../data/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { BatchPlan } from './batch-plan.ts';
-import { encodeDataset, featuresOf, openFeatureCache } from './image-features.ts';
+import { encodeDataset, openFeatureCache } from './image-features.ts';
 import { PatchDropout, withPatchDropout } from './patch-dropout.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { DatasetChoice } from './recipe.ts';

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
-import { elements } from '../../core/index.ts';
-import { type LayerGroup, layerGroups } from '../../pipelines/index.ts';
+import { type LayerGroup, layerGroups, parameterCount } from '../../pipelines/index.ts';
 import { loadModel, type ModelOptions, withJson, withModel } from '../options.ts';
 import { printRecord } from '../output.ts';
 
@@ -9,13 +8,13 @@ export const show = withJson(withModel(new Command('show')))
   .argument('[model]', 'instead of -m')
   .action(async (name: string | undefined, options: ModelOptions & { json?: boolean }) => {
     const model = await loadModel({ ...options, model: name ?? options.model });
-    const { folder, config, encoder, language, checkpoint } = model.files;
+    const { folder, config, encoder, language } = model.files;
     const { qformer_config: q } = config;
     const record = {
       model: name ?? options.model,
       folder,
       uses: model.uses,
-      parameters: [...checkpoint.entries.values()].reduce((sum, { shape }) => sum + elements(shape), 0),
+      parameters: parameterCount(model.files),
       image_encoder: { width: encoder.width, image_size: encoder.imageSize, patch_size: encoder.patchSize },
       qformer: { queries: config.num_query_tokens, layers: q.num_hidden_layers, width: q.hidden_size },
       language_model: language && { type: language.modelType, layers: language.lm.layers, width: language.lm.width },

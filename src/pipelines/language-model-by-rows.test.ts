@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { int64s, value } from '../core/index.ts';
 import type { CompiledLanguageModel } from '../generation/index.ts';
-import { MappedLanguageModel } from './mapped-language-model.ts';
+import { LanguageModelByRows } from './language-model-by-rows.ts';
 
 /** Notes what is done with it. */
 const noting = (name: string, notes: string[]): CompiledLanguageModel => ({
@@ -14,27 +14,27 @@ const noting = (name: string, notes: string[]): CompiledLanguageModel => ({
   },
 });
 
-it('is repacked for the first rows that are written together, and compiled when it is needed only', async () => {
+it('is compiled anew for the first rows that are many, and when it is needed only', async () => {
   const notes: string[] = [];
   const compile = (name: string) => async () => {
     notes.push(`${name} is compiled`);
     return noting(name, notes);
   };
-  const model = new MappedLanguageModel({ mapped: compile('mapped'), packed: compile('packed') });
+  const model = new LanguageModelByRows({ few: compile('few'), many: compile('many'), manyFrom: 4 });
   const read = (rows: number, copies: number) => {
     const ids = int64s([rows, 2], new Array<number>(rows * 2).fill(1));
     const attentionMask = value('int64', ids.shape, new BigInt64Array(rows * 2).fill(1n));
     return model.prefill({ inputIds: ids, attentionMask }, { copies });
   };
   await read(1, 1);
-  await read(1, 1);
-  expect(notes).toEqual(['mapped is compiled', 'mapped reads', 'mapped reads']);
+  await read(1, 3);
+  expect(notes).toEqual(['few is compiled', 'few reads', 'few reads']);
   notes.length = 0;
   await read(1, 5);
   await read(8, 1);
   await read(1, 1);
-  expect(notes).toEqual(['packed is compiled', 'packed reads', 'packed reads', 'packed reads']);
+  expect(notes).toEqual(['many is compiled', 'many reads', 'many reads', 'many reads']);
   notes.length = 0;
   await model.release();
-  expect(notes).toEqual(['mapped is released', 'packed is released']);
+  expect(notes).toEqual(['few is released', 'many is released']);
 });
