@@ -175,7 +175,7 @@ describe('fine-tuning for retrieval, on augmented pictures of another size', () 
     task: 'retrieval',
     model: 'pretrained: $/one, image_size: 56, drop_path_rate: 0.5',
     data: ', augment: true',
-    run: ', lr_layer_decay: 0.5',
+    run: ', lr_layer_decay: 0.5, lr_scales: { "^vision_model\\\\.": 0.5 }', // both count
   };
   beforeAll(async () => {
     expect(await train(await recipe('retrieval', settings))).toBe(true);

@@ -24,9 +24,10 @@ import { DropoutPool, Params } from '../nn/index.ts';
 import { compile, type Feeds, type Session } from '../runtime/index.ts';
 import { FeaturesInParts } from './features-in-parts.ts';
 import { startFrom } from './initial-values.ts';
+import { layerDecay } from './layer-decay.ts';
 import type { Recipe } from './recipe.ts';
 import type { TrainGraph } from './step.ts';
-import { measureHeldOut, readParts, summary, type trainSteps, withLayerDecay } from './steps.ts';
+import { measureHeldOut, readParts, summary, type trainSteps } from './steps.ts';
 import { StepsByLength, sessionOptions } from './steps-by-length.ts';
 
 /** What decides the graphs. */
@@ -40,13 +41,15 @@ interface PartSettings {
 /** `trainSteps` for the three objectives on a batch of `accum_grad_iters` parts. */
 export const trainInParts =
   (config: Blip2Config, options: StageOneOptions): typeof trainSteps =>
-  async ({ run: given }, { training, heldOut, images }, kind) => {
-    const run = withLayerDecay(given, images);
+  async ({ run }, { training, heldOut, images }, kind) => {
     const weights = new Map([...kind.given, ...(await training.images.initial())]);
     const initial = startFrom(weights, { seed: run.seed, initializerRange: kind.initializerRange });
     const features = new FeaturesInParts(training.images, run);
     const settings = { run, config, options, features };
-    const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), { initial });
+    const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), {
+      initial,
+      lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),
+    });
     const objectives = new ObjectivesInParts(settings, steps);
     const { optimiser } = steps;
     const held = heldOut && measureHeldOut(heldOut, kind, { run, optimiser });

@@ -24,7 +24,7 @@ export const runSection = (metric: string) =>
     clip_norm: z.number().positive().optional(),
     /** Decay of a moving average of what trains, which the model and evaluations take in its place; absent: none. */
     ema: z.number().positive().lt(1).optional(),
-    /** What the image encoder learns slower by, block for block from its last to its first; 1: nothing. */
+    /** What the image encoder learns slower by, block for block from its last to its first, beside `lr_scales`; 1: nothing. */
     lr_layer_decay: z.number().positive().max(1).default(1),
     /** Factors on the learning rate by a pattern on the parameter's name; the first that fits counts. */
     lr_scales: z.record(z.string(), z.number().nonnegative()).default({}),

@@ -33,7 +33,12 @@ export class StepsByLength<O extends string, I extends string = never> {
   static async create<O extends string, I extends string = never>(
     run: Recipe['run'],
     graphOf: GraphOf<O, I>,
-    weights: { initial: (graph: TrainGraph<O, I>) => ReadonlyMap<string, Value>; frozen?: Weights },
+    weights: {
+      initial: (graph: TrainGraph<O, I>) => ReadonlyMap<string, Value>;
+      frozen?: Weights;
+      /** A factor on a parameter's rate, beside that of the recipe. */
+      lrFactor: (parameter: string) => number;
+    },
   ): Promise<StepsByLength<O, I>> {
     const dropout = new DropoutPool(run.dropout);
     const graph = graphOf(lengthStep, dropout);
@@ -46,7 +51,7 @@ export class StepsByLength<O extends string, I extends string = never> {
         beta2: run.beta2,
         clipNorm: run.clip_norm,
         ema: run.ema,
-        lrScale: lrScale(run.lr_scales),
+        lrScale: (parameter) => lrScale(run.lr_scales, parameter) * weights.lrFactor(parameter),
         recompute: run.use_grad_checkpoint,
       },
     );
@@ -109,7 +114,5 @@ export const sessionOptions = ({ threads, memory_arena: arena }: Recipe['run']) 
   ...(threads === undefined ? {} : { threads }),
 });
 
-function lrScale(scales: Readonly<Record<string, number>>): (name: string) => number {
-  const patterns = Object.entries(scales).map(([pattern, scale]) => [new RegExp(pattern), scale] as const);
-  return (name) => patterns.find(([pattern]) => pattern.test(name))?.[1] ?? 1;
-}
+const lrScale = (scales: Recipe['run']['lr_scales'], parameter: string): number =>
+  Object.entries(scales).find(([pattern]) => new RegExp(pattern).test(parameter))?.[1] ?? 1;

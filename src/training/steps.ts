@@ -72,7 +72,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
 ): Promise<Omit<Task, 'write'>> {
   const batch = run.batch_size_train;
   const steps = await StepsByLength.create(
-    withLayerDecay(run, images),
+    run,
     (tokens, pool) => {
       const p = new Params();
       const dropout = run.dropout === 0 ? undefined : pool.apply;
@@ -85,6 +85,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
         initializerRange: kind.initializerRange,
       }),
       ...(kind.frozen ? { frozen: kind.frozen } : {}),
+      lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),
     },
   );
   const held = heldOut && measureHeldOut(heldOut, kind, { run, optimiser: steps.optimiser });
@@ -115,12 +116,6 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
     },
   };
 }
-
-/** A recipe's run with the rates of an image encoder's blocks. */
-export const withLayerDecay = (run: Recipe['run'], images: ReadEncoder): Recipe['run'] => ({
-  ...run,
-  lr_scales: { ...run.lr_scales, ...layerDecay(images.state.keys(), run.lr_layer_decay) },
-});
 
 /** The losses of a kind of training on held-out data, with the parameters as a model has them. */
 export function measureHeldOut<Item extends ImageRecord, O extends string>(
