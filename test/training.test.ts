@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { floats, toNumbers, type Value } from '../src/core/index.ts';
 import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
+import { Blip2 } from '../src/pipelines/index.ts';
 import { readRecipe, type TrainOptions, train } from '../src/training/index.ts';
+import { goldenPath } from './golden/fixtures.ts';
 import { writeRandomModel } from './random-model.ts';
 
 let folder: string;
@@ -16,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** An image encoder and a BERT with an embedding table alone, out of a random model. */
+/** An image encoder and a BERT out of a random model. */
 async function writeParts(): Promise<void> {
   const whole = join(folder, 'whole');
   await writeRandomModel(whole);
@@ -33,9 +36,47 @@ async function writeParts(): Promise<void> {
   await writeJson(join(folder, 'bert/config.json'), { ...qformer_config, hidden_act: 'gelu', layer_norm_eps: 1e-12 });
   for (const file of ['tokenizer.json', 'tokenizer_config.json'])
     await writeJson(join(folder, 'bert', file), await read(file));
-  await writeSafetensors(join(folder, 'bert/model.safetensors'), {
-    'embeddings.word_embeddings.weight': tensors['embeddings.word_embeddings.weight']!,
+  await writeSafetensors(join(folder, 'bert/model.safetensors'), bertOf(tensors));
+  await writeHubFolders(tensors);
+}
+
+/** The text side of a Q-Former under BERT's names. */
+function bertOf(tensors: Readonly<Record<string, Value>>): [string, Value][] {
+  const text = Object.entries(tensors).filter(([name]) =>
+    /^(embeddings|qformer)\.(?!.*(crossattention|_query\.))/.test(name),
+  );
+  return text.map(([name, v]) => [
+    name
+      .replace('qformer.layernorm.', 'embeddings.LayerNorm.')
+      .replace(/^qformer\./, '')
+      .replace('attention.attention.', 'attention.self.'),
+    v,
+  ]);
+}
+
+/** A CLIP and a BERT as the hub has them: whole, the one with its text side, the other without its tokens' names. */
+async function writeHubFolders(tensors: Readonly<Record<string, Value>>): Promise<void> {
+  const read = async (file: string) => JSON.parse(await readFile(file, 'utf8'));
+  const vision_config = await read(goldenPath('vit/clip/hf/config.json'));
+  await writeJson(join(folder, 'clip/config.json'), { model_type: 'clip', vision_config, text_config: {} });
+  await writeJson(join(folder, 'clip/preprocessor_config.json'), {
+    ...{ feature_extractor_type: 'CLIPFeatureExtractor', size: vision_config.image_size, resample: 3 },
+    ...{ do_center_crop: true, crop_size: vision_config.image_size, do_normalize: true, do_resize: true },
+    ...{ image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] },
   });
+  const one = floats([1], [1]);
+  await writeSafetensors(join(folder, 'clip/model.safetensors'), {
+    ...(await (await Checkpoint.open(goldenPath('vit/clip/hf'))).readAll()),
+    ...{ logit_scale: one, 'text_model.final_layer_norm.bias': one, 'visual_projection.weight': one },
+  });
+  const bert = { config: 'config.json', tokenizer: 'tokenizer.json' };
+  for (const file of Object.values(bert))
+    await writeJson(join(folder, 'whole-bert', file), await read(join(folder, 'bert', file)));
+  await writeJson(join(folder, 'whole-bert/tokenizer_config.json'), { do_lower_case: true, model_max_length: 512 });
+  await writeSafetensors(
+    join(folder, 'whole-bert/model.safetensors'),
+    bertOf(tensors).map(([name, v]) => [`bert.${name}`, v] as const),
+  );
 }
 
 async function writePictures(): Promise<void> {
@@ -69,6 +110,44 @@ run: { output_dir: ${join(folder, output)}, batch_size_train: 4, max_steps: 6, w
   );
   return readRecipe(file, changes);
 }
+
+describe('on a CLIP and a BERT as the hub has them', () => {
+  const from = (...changes: string[]) =>
+    recipe(
+      'clip-run',
+      'data.jsonl',
+      `model.image_encoder=${folder}/clip`,
+      `model.bert=${folder}/whole-bert`,
+      ...changes,
+    );
+
+  it('freezes the encoder and trains ln_vision after it, which is new and begins as nothing', async () => {
+    expect(await train(await from('model.image_feature_pooling=1', 'run.init_lr=0.01'))).toBe(true);
+    const start = await (await Checkpoint.open(goldenPath('vit/clip/hf'))).readAll();
+    const model = await weights('clip-run');
+    for (const [name, v] of Object.entries(start)) expect(model[name], name).toEqual(v);
+    const scale = toNumbers(model['vision_model.ln_vision.weight']!);
+    expect(new Set(scale).size).toBeGreaterThan(1);
+    for (const x of scale) expect(Math.abs(x - 1)).toBeLessThan(0.1); // six steps of Adam at a hundredth
+  });
+
+  it('writes a model that matches, with the same features as in training', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'clip-run/model'));
+    const [match] = await model.match(join(folder, '0.png'), ['a red dog']);
+    expect(match!.itm).toBeGreaterThan(0);
+    await model.release();
+  });
+
+  it('says which weights are missing instead of drawing them', async () => {
+    const file = join(folder, 'whole-bert/model.safetensors');
+    const tensors = await (await Checkpoint.open(file)).readAll();
+    const { 'bert.embeddings.LayerNorm.weight': _, ...rest } = tensors;
+    await writeSafetensors(file, rest);
+    await expect(train(await from(`run.output_dir=${join(folder, 'missing')}`))).rejects.toThrow(
+      /lacks a weight: qformer\.layernorm\.weight/,
+    );
+  });
+});
 
 const metrics = (run: string) => readFile(join(folder, run, 'metrics.jsonl'), 'utf8');
 const weights = async (run: string) => (await Checkpoint.open(join(folder, run, 'model'))).readAll();

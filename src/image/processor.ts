@@ -56,12 +56,28 @@ const preprocessorConfig = z.object({
 });
 
 /**
+ * Old files (openai/clip-vit-large-patch14's) call a CLIPImageProcessor a feature extractor, and its shorter side, as
+ * transformers reads it, `size`.
+ */
+function named(json: object): object {
+  const {
+    feature_extractor_type: old,
+    image_processor_type = old,
+    size,
+    ...rest
+  }: Record<string, unknown> = { ...json };
+  if (image_processor_type !== 'CLIPFeatureExtractor' && image_processor_type !== 'CLIPImageProcessor') return json;
+  const shortest = typeof size === 'number' ? { shortest_edge: size } : size;
+  return { ...rest, image_processor_type: 'CLIPImageProcessor', size: shortest };
+}
+
+/**
  * Reads transformers' image processor fields (BlipImageProcessor, BitImageProcessor, CLIPImageProcessor; the "Fast"
  * ones are given PIL's pixels, from which they differ by up to two levels). Throws ConfigError, naming `file` and the
  * field.
  */
 export function parseImageProcessor(json: unknown, file = 'preprocessor_config.json'): ImageProcessor {
-  const parsed = preprocessorConfig.safeParse(json);
+  const parsed = preprocessorConfig.safeParse(typeof json === 'object' && json !== null ? named(json) : json);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!;
     throw new ConfigError(`${file}: ${path.join('.') || 'the file'}: ${message}`);

@@ -9,10 +9,15 @@ export interface ImageEncoderFamily<C> {
   /** The `vision_config` of a Hugging Face checkpoint, checked. Throws ConfigError naming the field. */
   parseConfig(json: unknown): C;
   /**
-   * pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv], what the Q-Former attends to: after the last LayerNorm. Where the
+   * pixelValues [B, 3, H, W] -> [B, P, Dv]: what the Q-Former attends to, or what `lnVision` makes that of. Where the
    * encoder trains, a step may leave tokens and branches out.
    */
   encode(p: Params, pixelValues: Tensor, config: C, leftOut?: LeftOut): Tensor;
+  /**
+   * BLIP-2's own LayerNorm over what the encoder gives (LAVIS's `ln_vision`), which trains where the encoder is frozen.
+   * Absent where the encoder's own last LayerNorm is all there is.
+   */
+  lnVision?(p: Params, states: Tensor, config: C): Tensor;
   /** What a caller has to know about its output and input. */
   describe(config: C): VisionSizes;
 }

@@ -16,17 +16,28 @@ export const imageEncoders = {
 
 /** A family with its configuration. */
 export interface ImageEncoder extends VisionSizes {
-  /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv]. */
+  /** pixelValues [B, 3, H, W] -> imageEmbeds [B, P, Dv], what the Q-Former attends to. */
   encode(p: Params, pixelValues: Tensor, leftOut?: LeftOut): Tensor;
+  /** `encode` in two, where it ends in a LayerNorm that trains though the encoder is frozen: see ImageEncoderFamily. */
+  readonly parts?:
+    | {
+        frozen(p: Params, pixelValues: Tensor, leftOut?: LeftOut): Tensor;
+        lnVision(p: Params, states: Tensor): Tensor;
+      }
+    | undefined;
 }
 
 /** The encoder that a `vision_config` describes. Throws ConfigError where its `model_type` or a field is wrong. */
 export function imageEncoder(json: { readonly model_type?: unknown }): ImageEncoder {
   const family = familyOf(json.model_type);
   const config = family.parseConfig(json);
+  const { lnVision } = family;
+  const frozen = (p: Params, pixelValues: Tensor, leftOut?: LeftOut) => family.encode(p, pixelValues, config, leftOut);
+  if (!lnVision) return { ...family.describe(config), encode: frozen };
   return {
     ...family.describe(config),
-    encode: (p, pixelValues, leftOut) => family.encode(p, pixelValues, config, leftOut),
+    encode: (p, pixelValues, leftOut) => lnVision(p, frozen(p, pixelValues, leftOut), config),
+    parts: { frozen, lnVision: (p, states) => lnVision(p, states, config) },
   };
 }
 

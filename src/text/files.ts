@@ -55,12 +55,18 @@ export function parseTokenizerFiles(
 ): TokenizerFiles {
   const map = check(z.object(specialTokens), json.specialTokensMap ?? {}, `${source}/special_tokens_map.json`);
   const config = check(tokenizerConfig, json.config ?? {}, `${source}/tokenizer_config.json`);
-  return {
-    tokenizer: check(tokenizerJson, json.tokenizer, `${source}/tokenizer.json`),
-    config: { ...map, ...config },
-    source,
-  };
+  const tokenizer = check(tokenizerJson, json.tokenizer, `${source}/tokenizer.json`);
+  return { tokenizer, config: { ...bertTokens(tokenizer), ...map, ...config }, source };
 }
+
+/** BERT's special tokens as far as a WordPiece tokenizer has them: BERT's own tokenizer_config.json names none. */
+function bertTokens({ model, added_tokens }: TokenizerJson): TokenizerConfig {
+  if (model.type !== 'WordPiece') return {};
+  const found = Object.entries(bertNames).filter(([, name]) => added_tokens.some(({ content }) => content === name));
+  return Object.fromEntries(found.map(([role, name]) => [`${role}_token`, name]));
+}
+
+const bertNames = { pad: '[PAD]', unk: '[UNK]', cls: '[CLS]', sep: '[SEP]', mask: '[MASK]' };
 
 function check<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
   const parsed = schema.safeParse(json);
@@ -71,7 +77,6 @@ function check<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
 
 /** BERT's lower-casing WordPiece tokenizer over a vocabulary, one piece a line of `vocab.txt`. */
 export function bertFiles(pieces: readonly string[], source = 'vocab.txt'): TokenizerFiles {
-  const names = { pad: '[PAD]', unk: '[UNK]', cls: '[CLS]', sep: '[SEP]', mask: '[MASK]' };
   const idOf = (content: string) => {
     const id = pieces.indexOf(content);
     if (id < 0) throw new ConfigError(`${source}: expected the piece ${content} in the vocabulary, found none`);
@@ -79,13 +84,13 @@ export function bertFiles(pieces: readonly string[], source = 'vocab.txt'): Toke
   };
   const special = (id: string, type_id: 0 | 1) => ({ SpecialToken: { id, type_id } });
   const sequence = (id: string, type_id: 0 | 1) => ({ Sequence: { id, type_id } });
-  const single = [special(names.cls, 0), sequence('A', 0), special(names.sep, 0)];
+  const single = [special(bertNames.cls, 0), sequence('A', 0), special(bertNames.sep, 0)];
   const template = (id: string) => [id, { id, ids: [idOf(id)], tokens: [id] }];
   const tokenizer = {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: Object.values(names)
+    added_tokens: Object.values(bertNames)
       .map((content) => ({ id: idOf(content), content, ...plainSpecialToken }))
       .sort((a, b) => a.id - b.id),
     normalizer: {
@@ -99,13 +104,13 @@ export function bertFiles(pieces: readonly string[], source = 'vocab.txt'): Toke
     post_processor: {
       type: 'TemplateProcessing',
       single,
-      pair: [...single, sequence('B', 1), special(names.sep, 1)],
-      special_tokens: Object.fromEntries([template(names.cls), template(names.sep)]),
+      pair: [...single, sequence('B', 1), special(bertNames.sep, 1)],
+      special_tokens: Object.fromEntries([template(bertNames.cls), template(bertNames.sep)]),
     },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
     model: {
       type: 'WordPiece',
-      unk_token: names.unk,
+      unk_token: bertNames.unk,
       continuing_subword_prefix: '##',
       max_input_chars_per_word: 100,
       vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])),
@@ -114,7 +119,7 @@ export function bertFiles(pieces: readonly string[], source = 'vocab.txt'): Toke
   const config = {
     tokenizer_class: 'BertTokenizer',
     do_lower_case: true,
-    ...Object.fromEntries(Object.entries(names).map(([role, content]) => [`${role}_token`, content])),
+    ...Object.fromEntries(Object.entries(bertNames).map(([role, content]) => [`${role}_token`, content])),
   };
   return parseTokenizerFiles({ tokenizer, config }, source);
 }

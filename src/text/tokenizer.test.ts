@@ -26,7 +26,7 @@ describe('encoding', () => {
     expect(toNumbers(left.attentionMask)).toEqual([1, 1, 1, 1, 0, 1, 1, 1]);
   });
   it('asks for a padding token only where it pads', () => {
-    const bare = Tokenizer.fromJson(files.tokenizer, {}, 'bare');
+    const bare = Tokenizer.fromJson({ ...files.tokenizer, added_tokens: [] }, {}, 'bare');
     expect(bare.encodeBatch(['a', 'red']).inputIds.shape).toEqual([2, 3]);
     expect(() => bare.encodeBatch(['a', 'apples'])).toThrow(/^bare: expected a pad_token/);
   });
@@ -109,7 +109,13 @@ describe('a folder', () => {
   it('takes special tokens from special_tokens_map.json where the configuration names none', async () => {
     await write('tokenizer.json', JSON.stringify(files.tokenizer));
     await write('tokenizer_config.json', '{"pad_token": "[UNK]"}');
-    await write('special_tokens_map.json', '{"pad_token": "[PAD]", "cls_token": {"content": "[CLS]"}}');
-    expect((await readTokenizer(folder)).special).toMatchObject({ pad: 1, cls: 2, sep: undefined });
+    await write('special_tokens_map.json', '{"pad_token": "[PAD]", "cls_token": {"content": "[MASK]"}}');
+    expect((await readTokenizer(folder)).special).toMatchObject({ pad: 1, cls: 4 });
+  });
+  it("knows BERT's special tokens where no file names them, as BERT's own does not", async () => {
+    await write('tokenizer.json', JSON.stringify(files.tokenizer));
+    await write('tokenizer_config.json', '{"do_lower_case": true}');
+    await rm(join(folder, 'special_tokens_map.json'), { force: true });
+    expect((await readTokenizer(folder)).special).toMatchObject({ pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
   });
 });

@@ -16,6 +16,23 @@ export interface EncoderWithWeights extends EncoderIdentity {
   readonly pooling: number;
 }
 
+type Reading = Pick<EncoderWithWeights, 'encoder' | 'pooling'>;
+
+/**
+ * What a frozen encoder makes of [B, 3, H, W], which is kept: the features [B, P, Dv] as the Q-Former reads them, or, where
+ * `ln_vision` comes after it and trains, the states [B, 1 + h·w, Dv] before that and before patches are pooled.
+ */
+const frozenFeatures = (p: Params, pixelValues: Tensor, { encoder, pooling }: Reading): Tensor =>
+  encoder.parts ? encoder.parts.frozen(p, pixelValues) : encodeImages(p, pixelValues, { encoder, pooling });
+
+/** What is left of `encodeImages` after `frozenFeatures`. */
+export const finishFeatures = (p: Params, frozen: Tensor, { encoder, pooling }: Reading): Tensor =>
+  encoder.parts ? pool(encoder.parts.lnVision(p, frozen), pooling) : frozen;
+
+/** Patches averaged in squares; `grid` where they are not all those of a square picture. */
+const pool = (features: Tensor, factor: number, grid?: readonly [number, number]): Tensor =>
+  factor === 1 ? features : poolPatches(features, { factor, ...(grid && { grid }) });
+
 /**
  * [B, 3, H, W] -> [B, P, Dv], pooled as the Q-Former of this model reads them. Where tokens are left out, those of each
  * square that is pooled follow each other.
@@ -23,18 +40,17 @@ export interface EncoderWithWeights extends EncoderIdentity {
 export function encodeImages(
   p: Params,
   pixelValues: Tensor,
-  { encoder, pooling, leftOut }: Pick<EncoderWithWeights, 'encoder' | 'pooling'> & { leftOut?: LeftOut | undefined },
+  { encoder, pooling, leftOut }: Reading & { leftOut?: LeftOut | undefined },
 ): Tensor {
   const features = encoder.encode(p, pixelValues, leftOut);
-  if (pooling === 1) return features;
-  if (!leftOut?.keepTokens) return poolPatches(features, { factor: pooling });
+  if (!leftOut?.keepTokens) return pool(features, pooling);
   const patches = fixed(features.shape[1], 'the number of image tokens') - 1;
-  return poolPatches(features, { factor: pooling, grid: [patches / pooling, pooling] });
+  return pool(features, pooling, [patches / pooling, pooling]);
 }
 
-/** P and Dv of what the Q-Former reads of one image. */
-export const featuresOf = ({ encoder, processor, pooling }: EncoderWithWeights) =>
-  featureShape(encoder, { size: processor.size, pooling });
+/** P and Dv of `frozenFeatures` of one image. */
+export const frozenShape = ({ encoder, processor, pooling }: EncoderWithWeights) =>
+  featureShape(encoder, { size: processor.size, pooling: encoder.parts ? 1 : pooling });
 
 /** The pixels of a batch, as graphs read them. */
 export function pixelInput({ processor }: EncoderWithWeights, batch: number | string): Tensor {
@@ -44,7 +60,8 @@ export function pixelInput({ processor }: EncoderWithWeights, batch: number | st
 
 /** The cache of a frozen encoder's features among those in `folder`. */
 export async function openFeatureCache(folder: string, images: EncoderWithWeights): Promise<FeatureCache> {
-  return new FeatureCache(join(folder, await fingerprint(images)), featuresOf(images));
+  const name = await fingerprint(images);
+  return new FeatureCache(join(folder, images.encoder.parts ? `${name}-before-ln` : name), frozenShape(images));
 }
 
 /** Makes sure that the cache holds every image of a dataset; returns the keys by record. See `cacheFeatures`. */
@@ -69,10 +86,10 @@ export async function encodeDataset(
   }
 }
 
-/** pixelValues [batch, 3, H, W] -> features [batch, P, Dv]. */
+/** pixelValues [batch, 3, H, W] -> `frozenFeatures` of them. */
 export const compileEncoder = (images: EncoderWithWeights, options: SessionOptions): Promise<Session<'features'>> =>
   compile(
-    { features: encodeImages(new Params(), pixelInput(images, 'batch'), images) },
+    { features: frozenFeatures(new Params(), pixelInput(images, 'batch'), images) },
     weightsFrom(images.state),
     options,
   );

@@ -64,9 +64,15 @@ it('gives the encoder of an encoder-decoder the prompt, and its decoder the targ
   ]);
 });
 
-it('cuts a long prompt at its beginning and a long target at its end, and always ends', () => {
+it('learns the first token, too, where there is no prompt', () => {
+  const { inputIds, labels } = tokeniseTexts(decoder, [{ prompt: '', target: 'cat' }], 12).padTo(4);
+  expect(lists(inputIds)).toEqual([[CLS, SEP, CAT, END]]);
+  expect(lists(labels)).toEqual(lists(inputIds));
+});
+
+it('cuts a long prompt at its beginning and a long target at its end, which has not ended then', () => {
   const long = [{ prompt: 'a cat a cat sits', target: 'here here here' }];
   const { inputIds, labels } = tokeniseTexts(decoder, long, 7).padTo(7);
-  expect(lists(inputIds)).toEqual([[CLS, A, CAT, SITS, SEP, HERE, END]]);
-  expect(lists(labels)).toEqual([[-100, -100, -100, -100, -100, HERE, END]]);
+  expect(lists(inputIds)).toEqual([[CLS, A, CAT, SITS, SEP, HERE, HERE]]);
+  expect(lists(labels)).toEqual([[-100, -100, -100, -100, -100, HERE, HERE]]);
 });

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { int64s, type StoredTensor, type Value } from '../core/index.ts';
 import { Checkpoint, type JsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
 import { type LanguageModel, languageModel } from '../models/index.ts';
+import { ignoreIndex } from '../nn/index.ts';
 import { padSequences, readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
 
 /** A frozen language model, and how it reads the texts that it is to write. */
@@ -19,12 +20,17 @@ export interface FrozenLanguageModel {
 /** Reads a language model from a Hugging Face folder, or by its id. */
 export async function readLanguageModel(model: string): Promise<FrozenLanguageModel> {
   const folder = await resolveModel(model);
+  const config = await readJsonObject(join(folder, 'config.json'));
+  const files = await readTokenizerFiles(folder);
   return languageModelOf({
-    config: await readJsonObject(join(folder, 'config.json')),
+    config: config.model_type === 'opt' ? { ...config, eos_token_id: lineBreak(new Tokenizer(files)) } : config,
     state: (await Checkpoint.open(folder)).entries,
-    files: await readTokenizerFiles(folder),
+    files,
   });
 }
+
+/** What texts end with in front of OPT: BLIP-2's is trained to write one line (lavis/models/blip2_models/blip2_opt.py). */
+const lineBreak = (tokenizer: Tokenizer): number => tokenizer.encode('\n', { addSpecialTokens: false })[0]!;
 
 /** A language model from its parts; `state` is named from its root. */
 export function languageModelOf({
@@ -37,7 +43,7 @@ export function languageModelOf({
   files: TokenizerFiles;
 }): FrozenLanguageModel {
   const tokenizer = new Tokenizer(files);
-  // BLIP-2's OPT ends at a line break, as its configuration says and its tokenizer does not.
+  // Of a BLIP-2's OPT, its configuration says what it ends with, and its tokenizer does not.
   const [endToken] = [config.eos_token_id ?? tokenizer.require('eos')].flat().map(Number);
   return {
     lm: languageModel(config),
@@ -87,9 +93,12 @@ export function tokeniseTexts(
     if (target === undefined) return { read: start, labels: [] };
     if (lm.kind === 'encoder-decoder') return { read: start, labels: tokenizer.encode(target, { maxLength }) };
     const gap = prompt === '' || prompt.endsWith(' ') ? '' : ' ';
-    const left = maxLength - start.length - 1;
-    const written = [...tokenizer.encode(`${gap}${target}`, { addSpecialTokens: false }).slice(0, left), endToken];
-    return { read: [...start, ...written], labels: [...start.map(() => -100), ...written] };
+    const left = maxLength - start.length;
+    // What is cut has not ended.
+    const written = [...tokenizer.encode(`${gap}${target}`, { addSpecialTokens: false }), endToken].slice(0, left);
+    // Without a prompt the first token is learnt as well: the queries then say that a text begins (blip2_opt.py).
+    const asked = prompt === '' ? start : start.map(() => ignoreIndex);
+    return { read: [...start, ...written], labels: [...asked, ...written] };
   });
   const id = () => tokenizer.special.pad ?? endToken;
   return {
@@ -101,7 +110,7 @@ export function tokeniseTexts(
       ),
       labels: int64s(
         [rows.length, length],
-        rows.flatMap(({ labels }) => [...labels, ...Array<number>(length - labels.length).fill(-100)]),
+        rows.flatMap(({ labels }) => [...labels, ...Array<number>(length - labels.length).fill(ignoreIndex)]),
       ),
     }),
   };

@@ -29,6 +29,8 @@ export interface LanguageTask<Item extends ImageRecord> extends DataSource<Item>
   readonly language: FrozenLanguageModel;
   /** Where the Q-Former starts, by full names. */
   readonly given: ReadonlyMap<string, Value>;
+  /** Which of what trains it need not have. Default: nothing. */
+  readonly isNew?: (name: string) => boolean;
   /** The Q-Former's tokenizer. */
   readonly files: TokenizerFiles | undefined;
   /** The Q-Former reads the prompt beside the picture, as InstructBLIP's does. */
@@ -58,6 +60,7 @@ export async function trainLanguage<Item extends ImageRecord>(
       trains: recipe.model.freeze_vit ? trainsInStageTwo : trainsWithEncoder,
       given,
       initializerRange: 0.02,
+      isNew: task.isNew ?? (() => false),
       frozen: (name) => frozen.get(name),
     },
   );

@@ -43,7 +43,7 @@ export const trainInParts =
   (config: Blip2Config, options: StageOneOptions): typeof trainSteps =>
   async ({ run }, { training, heldOut, images }, kind) => {
     const weights = new Map([...kind.given, ...(await training.images.initial())]);
-    const initial = startFrom(weights, { seed: run.seed, initializerRange: kind.initializerRange });
+    const initial = startFrom(weights, { seed: run.seed, ...kind });
     const features = new FeaturesInParts(training.images, run);
     const settings = { run, config, options, features };
     const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), {

@@ -50,14 +50,19 @@ export interface ObjectivesStart {
   qformer(records: Records): Promise<QFormerStart>;
   /** Standard deviation of weights that the start does not have. */
   readonly initializerRange: number;
+  /** Which weights it need not have. */
+  readonly isNew: (name: string) => boolean;
   /** Whether other captions of an image in the batch are right ones for ITC too, or left out. */
   readonly sharesTargets: boolean;
 }
 
+/** Of a model of stage 1, transformers keeps neither the temperature nor the captioning head. */
+export const fromStageOne = { initializerRange: 0.02, isNew: (name: string) => /^(temp$|cls\.)/.test(name) };
+
 /** A task with the three objectives. Throws UsageError, before anything is opened, where keys do not fit each other. */
 export async function trainObjectives(
   recipe: ObjectivesRecipe,
-  { images, qformer, initializerRange, sharesTargets }: ObjectivesStart,
+  { images, qformer, sharesTargets, ...fresh }: ObjectivesStart,
   options: TrainOptions,
 ): Promise<Task> {
   const { run } = recipe;
@@ -81,7 +86,7 @@ export async function trainObjectives(
     weight: () => 1,
     trains: trainsWithEncoder,
     given: trained,
-    initializerRange,
+    ...fresh,
   };
   const train = run.accum_grad_iters === 1 ? trainSteps : trainInParts(config, objectives);
   const steps = await train(recipe, { ...data, images }, kind);

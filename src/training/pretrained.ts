@@ -22,17 +22,24 @@ export interface ReadEncoder extends EncoderWithWeights {
 /** The size of an encoder's pictures, where it is not the folder's, and whether it trains. */
 type PictureKeys = Pick<EncoderKeys, 'freeze_vit' | 'image_size'>;
 
-/** Reads an image encoder from a Hugging Face folder, or by its id. */
+/** Reads an image encoder from a Hugging Face folder, or by its id; of a CLIP or a BLIP-2 its image encoder. */
 export async function readEncoder(
   model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number } & PictureKeys,
 ): Promise<ReadEncoder> {
   const folder = await resolveModel(model.image_encoder);
   const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
+  const json = await readJsonObject(join(folder, 'config.json'));
+  const checkpoint = await Checkpoint.open(folder);
+  // A whole CLIP, or a BLIP-2: its image side.
+  const own = stateBelow(parts[0], checkpoint);
   return encoderOf(
     {
-      config: await readJsonObject(join(folder, 'config.json')),
+      config:
+        json.vision_config === undefined
+          ? json
+          : jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
       preprocessor: model.do_fit ? { ...preprocessor, do_fit: true } : preprocessor,
-      state: (await Checkpoint.open(folder)).entries,
+      state: own.size > 0 ? own : checkpoint.entries,
       pooling: model.image_feature_pooling,
     },
     model,

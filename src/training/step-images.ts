@@ -2,9 +2,9 @@ import { UsageError, type Value } from '../core/index.ts';
 import { DecodePool, type FeatureCache, type ImageRecord } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import { normalise, type RawImage } from '../image/index.ts';
-import { type Params, StochasticDepth } from '../nn/index.ts';
+import { Params, StochasticDepth } from '../nn/index.ts';
 import type { Feeds } from '../runtime/index.ts';
-import { compileEncoder, encodeImages, featuresOf, pixelInput } from './image-features.ts';
+import { compileEncoder, encodeImages, finishFeatures, frozenShape, pixelInput } from './image-features.ts';
 import { PatchDropout } from './patch-dropout.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { EncoderKeys, Recipe } from './recipe.ts';
@@ -34,14 +34,29 @@ export interface StepImages<Loaded = unknown> {
   close(): Promise<void>;
 }
 
-const none = async (): Promise<ReadonlyMap<string, Value>> => new Map();
+/** What pictures are to a step where the encoder is frozen: an input, and what trains between it and the Q-Former. */
+const frozenImages = (images: ReadEncoder): Pick<StepImages, 'embeds' | 'initial'> => ({
+  embeds: (p, batch) => finishFeatures(p.at('vision_model'), featureInput(frozenShape(images), batch), images),
+  async initial() {
+    const p = new Params();
+    finishFeatures(p, featureInput(frozenShape(images), 1), images);
+    const own = [...p.declared.keys()].flatMap((name) => {
+      const entry = images.state.get(name);
+      return entry ? [[name, entry] as const] : [];
+    });
+    return withRoot(await trainableWeights(new Map(own)));
+  },
+});
 
 /** Features computed before, under a key for each record. */
-export function cachedImages(cache: FeatureCache, keyOf: (drawn: Drawn) => string): StepImages<string> {
+export function cachedImages(
+  cache: FeatureCache,
+  images: ReadEncoder,
+  keyOf: (drawn: Drawn) => string,
+): StepImages<string> {
   const { patches, width } = cache;
   return {
-    embeds: (_, batch) => featureInput({ patches, width }, batch),
-    initial: none,
+    ...frozenImages(images),
     load: async (drawn) => keyOf(drawn),
     async feeds(keys) {
       const size = patches * width;
@@ -58,8 +73,7 @@ export async function encodedImages(images: ReadEncoder, { data, run }: StepSett
   const pool = decoder(images, run);
   const session = await compileEncoder(images, sessionOptions(run));
   return {
-    embeds: (_, batch) => featureInput(featuresOf(images), batch),
-    initial: none,
+    ...frozenImages(images),
     load: (drawn) => decode(pool, drawn, data.augment),
     async feeds(pictures) {
       const { features } = await session.run({ pixelValues: normalise(pictures, images.processor) });
@@ -90,8 +104,7 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
         leftOut: { dropPath: drops ? depth.inGraph() : undefined, keepTokens: patches && ((t) => patches.keep(t)) },
       }),
     async initial() {
-      const weights = await withPositionsFor(images.encoder, await trainableWeights(images.state));
-      return new Map([...weights].map(([name, v]) => [`vision_model.${name}`, v]));
+      return withRoot(await withPositionsFor(images.encoder, await trainableWeights(images.state)));
     },
     load: (drawn) => decode(pool, drawn, data.augment),
     feeds: async (pictures, step) => ({
@@ -112,6 +125,10 @@ export function checkEncoderKeys({ freeze_vit, drop_path_rate }: EncoderKeys, { 
   if (drop_path_rate > 0) throw new UsageError('model.drop_path_rate: expected 0, because model.freeze_vit is true');
   if (lr_layer_decay < 1) throw new UsageError('run.lr_layer_decay: expected 1, because model.freeze_vit is true');
 }
+
+/** An image encoder's values by their full names. */
+const withRoot = (weights: ReadonlyMap<string, Value>): ReadonlyMap<string, Value> =>
+  new Map([...weights].map(([name, v]) => [`vision_model.${name}`, v]));
 
 const featureInput = ({ patches, width }: { patches: number; width: number }, batch: number): Tensor =>
   input('imageEmbeds', 'float32', [batch, patches, width]);

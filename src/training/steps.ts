@@ -35,6 +35,8 @@ export interface StepKind<Item extends ImageRecord, O extends string> {
   /** Where it starts, by full names, and the standard deviation of what is new. */
   readonly given: ReadonlyMap<string, Value>;
   readonly initializerRange: number;
+  /** Which of what trains may be new: see InitialOptions. */
+  readonly isNew: (name: string) => boolean;
   readonly frozen?: Weights;
 }
 
@@ -83,6 +85,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
       initial: startFrom(new Map([...kind.given, ...(await training.images.initial())]), {
         seed: run.seed,
         initializerRange: kind.initializerRange,
+        isNew: kind.isNew,
       }),
       ...(kind.frozen ? { frozen: kind.frozen } : {}),
       lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),

@@ -186,7 +186,7 @@ async function cacheSets<Item extends ImageRecord>(
     sets: kept.map(({ places, set }) =>
       places.length === set.length ? set : { length: places.length, record: (i) => set.record(places[i]!) },
     ),
-    images: cachedImages(cache, ({ dataset, index }) => kept[dataset]!.keys[index]!),
+    images: cachedImages(cache, images, ({ dataset, index }) => kept[dataset]!.keys[index]!),
   };
 }
 

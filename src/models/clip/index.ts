@@ -1,13 +1,14 @@
 import type { ImageEncoderFamily } from '../contracts.ts';
 import { describeVision } from '../vit/index.ts';
 import { type ClipConfig, parseClipConfig } from './config.ts';
-import { clip } from './model.ts';
+import { clipFeatures, clipLnVision } from './model.ts';
 
 export { type ClipConfig, parseClipConfig } from './config.ts';
 export { clip, clipHiddenStates } from './model.ts';
 
 export const clipFamily: ImageEncoderFamily<ClipConfig> = {
   parseConfig: parseClipConfig,
-  encode: clip,
+  encode: clipFeatures,
+  lnVision: clipLnVision,
   describe: (c) => describeVision(c, 'position_embedding.weight', c.position_align_corners),
 };

@@ -37,14 +37,20 @@ export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig, 
 const LN_VISION_EPS = 1e-5;
 
 /**
- * CLIP's ViT (Radford et al. 2021) as BLIP-2 reads it: the last layer but one (`vision_feature_layer`), then `ln_vision`, a
- * LayerNorm over every token that belongs to BLIP-2 and not to CLIP (lavis/models/clip_vit.py).
- * pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first.
+ * CLIP's ViT (Radford et al. 2021) as far as BLIP-2 reads it: to the last layer but one (`vision_feature_layer`;
+ * lavis/models/clip_vit.py). pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first.
  */
-export function clip(p: Params, pixelValues: Tensor, c: ClipConfig, leftOut?: LeftOut): Tensor {
+export function clipFeatures(p: Params, pixelValues: Tensor, c: ClipConfig, leftOut?: LeftOut): Tensor {
   const states = clipHiddenStates(p, pixelValues, c, leftOut);
   const features = states.at(c.vision_feature_layer)!;
   // A whole CLIP ends in a LayerNorm for its pooled token. Nothing here reads it: asking declares it.
   if (features !== states.at(-1)) layerNorm(p.at('post_layernorm'), states.at(-1)!, c.layer_norm_eps);
-  return layerNorm(p.at('ln_vision'), features, LN_VISION_EPS);
+  return features;
 }
+
+/** The LayerNorm over every token [B, P, D] that belongs to BLIP-2 and not to CLIP. */
+export const clipLnVision = (p: Params, states: Tensor): Tensor => layerNorm(p.at('ln_vision'), states, LN_VISION_EPS);
+
+/** CLIP's ViT as the Q-Former attends to it: pixelValues [B, 3, H, W] -> [B, 1 + h·w, D]. */
+export const clip = (p: Params, pixelValues: Tensor, c: ClipConfig): Tensor =>
+  clipLnVision(p, clipFeatures(p, pixelValues, c));

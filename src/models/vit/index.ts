@@ -1,6 +1,6 @@
 import type { ImageEncoderFamily } from '../contracts.ts';
 import { parseVitConfig, type VitConfig } from './config.ts';
-import { vit } from './model.ts';
+import { vitHiddenStates, vitLnVision } from './model.ts';
 import { describeVision } from './vision-config.ts';
 
 export { parseVitConfig, type VitConfig } from './config.ts';
@@ -13,6 +13,7 @@ export { describeVision, parseVisionConfig, tokenCount, type VisionConfig, visio
 
 export const vitFamily: ImageEncoderFamily<VitConfig> = {
   parseConfig: parseVitConfig,
-  encode: vit,
+  encode: (...at) => vitHiddenStates(...at).at(-1)!,
+  lnVision: vitLnVision,
   describe: (c) => describeVision(c, 'position_embedding'),
 };

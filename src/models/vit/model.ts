@@ -37,11 +37,13 @@ export function vitHiddenStates(p: Params, pixelValues: Tensor, c: VitConfig, le
   return states;
 }
 
+/** The LayerNorm over the last states [B, P, D]: what BLIP-2 adds to EVA's ViT, under Hugging Face's name. */
+export const vitLnVision = (p: Params, states: Tensor, c: VitConfig): Tensor =>
+  layerNorm(p.at('post_layernorm'), states, c.post_layernorm_eps ?? c.layer_norm_eps);
+
 /**
  * BLIP-2's ViT (EVA-CLIP's ViT-g without its last layer): pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token
  * first, after the last LayerNorm.
  */
-export function vit(p: Params, pixelValues: Tensor, c: VitConfig, leftOut?: LeftOut): Tensor {
-  const last = vitHiddenStates(p, pixelValues, c, leftOut).at(-1)!;
-  return layerNorm(p.at('post_layernorm'), last, c.post_layernorm_eps ?? c.layer_norm_eps);
-}
+export const vit = (p: Params, pixelValues: Tensor, c: VitConfig): Tensor =>
+  vitLnVision(p, vitHiddenStates(p, pixelValues, c).at(-1)!, c);

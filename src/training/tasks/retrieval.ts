@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { captionData } from '../captions.ts';
-import { objectivesRun, trainObjectives } from '../objectives-steps.ts';
+import { fromStageOne, objectivesRun, trainObjectives } from '../objectives-steps.ts';
 import { readStageOne } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';
@@ -22,6 +22,6 @@ const recipe = z.strictObject({
  */
 export const retrieval = defineTask(recipe, async (recipe, options) => {
   const { images, ...qformer } = await readStageOne(recipe.model.pretrained, recipe.model);
-  const start = { images, qformer: async () => qformer, initializerRange: 0.02, sharesTargets: true };
+  const start = { images, qformer: async () => qformer, ...fromStageOne, sharesTargets: true };
   return trainObjectives(recipe, start, options);
 });

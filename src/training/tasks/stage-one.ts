@@ -13,7 +13,13 @@ import {
   withSpecialToken,
 } from '../../text/index.ts';
 import { captionData } from '../captions.ts';
-import { type ObjectivesStart, objectivesRun, type QFormerStart, trainObjectives } from '../objectives-steps.ts';
+import {
+  fromStageOne,
+  type ObjectivesStart,
+  objectivesRun,
+  type QFormerStart,
+  trainObjectives,
+} from '../objectives-steps.ts';
 import { type ReadEncoder, readEncoder, readStageOne } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';
@@ -58,16 +64,21 @@ export const stageOne = defineTask(recipe, async (recipe, options) =>
 async function startOf(model: z.output<typeof recipe>['model']): Promise<ObjectivesStart> {
   if ('pretrained' in model) {
     const known = await readStageOne(model.pretrained, model);
-    return { images: known.images, qformer: async () => known, initializerRange: 0.02, sharesTargets: false };
+    return { images: known.images, qformer: async () => known, ...fromStageOne, sharesTargets: false };
   }
   const images = await readEncoder(model);
   return {
     images,
     qformer: (records) => fromBert(model, images, records),
     initializerRange: model.initializer_range,
+    isNew: (name) => besideBert.test(name),
     sharesTargets: false,
   };
 }
+
+/** What neither an image encoder nor BERT has; BERT's captioning head is not in every checkpoint of it. */
+const besideBert =
+  /^(query_tokens$|temp$|cls\.|(vision_projection|text_projection|itm_head|vision_model\.ln_vision)\.)|\.crossattention\./;
 
 /** A new Q-Former: BERT's weights under the Q-Former's names, its tokenizer with [DEC], embeddings of the kept pieces. */
 async function fromBert(model: NewQFormer, images: ReadEncoder, records: Records): Promise<QFormerStart> {

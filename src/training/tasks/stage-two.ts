@@ -42,6 +42,8 @@ export const stageTwo = defineTask(recipe, async (recipe, options) => {
     config: { ...config, ...(model.prompt !== '' && { caption_prompt: model.prompt }) },
     language,
     given: model.from_scratch ? new Map<string, Value>() : trained,
+    isNew: (name: string) =>
+      model.from_scratch ? !name.startsWith('vision_model.') : name.startsWith('language_projection.'),
     dataset: openDataset,
     lesson: (drawn: Drawn<ImageTextRecord>) => {
       const caption = captionOf(drawn, run.seed);
