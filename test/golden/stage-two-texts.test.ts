@@ -1,0 +1,44 @@
+/** Texts as stage 2 learns them, token by token: LAVIS's, of BLIP-2's OPT (lavis/models/blip2_models/blip2_opt.py). */
+import { expect, it } from 'vitest';
+import { toNumbers, type Value } from '../../src/core/index.ts';
+import { Checkpoint, jsonObject, readJsonObject } from '../../src/hub/index.ts';
+import { readTokenizerFiles } from '../../src/text/index.ts';
+import { languageModelOf, tokeniseTexts } from '../../src/training/language-model.ts';
+import { goldenPath, readFixture, readJson, take } from './fixtures.ts';
+
+interface Losses {
+  readonly texts: { readonly captions: readonly string[] };
+  readonly runs: Readonly<Record<string, { readonly checkpoint: string; readonly note: string }>>;
+}
+const { texts, runs } = await readJson<Losses>('stage2/losses.json');
+/** LAVIS's own limit, where a run names none. */
+const defaultLength = 32;
+
+// Of `opt_prompt` the captions do not begin with the prompt whose length carries no loss; ours do.
+it.each(['opt_pretrain', 'opt_truncated'].filter((name) => name in runs))('%s', async (name) => {
+  const { checkpoint, note } = runs[name]!;
+  const folder = goldenPath(`checkpoints/${checkpoint}`);
+  const json = await readJsonObject(`${folder}/config.json`);
+  const language = languageModelOf({
+    config: jsonObject(json.text_config, 'text_config'),
+    state: (await Checkpoint.open(folder)).entries,
+    files: await readTokenizerFiles(folder),
+  });
+  const fixture = await readFixture(`stage2/${name}.safetensors`);
+  const maxLength = Number(/max_length (\d+)/.exec(note)?.[1] ?? defaultLength);
+  const rows = tokeniseTexts(
+    language,
+    texts.captions.map((target) => ({ prompt: '', target })),
+    maxLength,
+  );
+  const recorded = take(fixture, 'in.labels');
+  const { labels } = rows.padTo(rows.length);
+  expect(learnt(labels)).toEqual(learnt(recorded));
+});
+
+/** The tokens of each row that carry loss. */
+function learnt(labels: Value): number[][] {
+  const [rows, length] = labels.shape as [number, number];
+  const all = toNumbers(labels);
+  return Array.from({ length: rows }, (_, row) => all.slice(row * length, (row + 1) * length).filter((id) => id >= 0));
+}
