@@ -7,15 +7,14 @@ import { languageModelOf, tokeniseTexts } from '../../src/training/language-mode
 import { goldenPath, readFixture, readJson, take } from './fixtures.ts';
 
 interface Losses {
-  readonly texts: { readonly captions: readonly string[] };
+  readonly texts: { readonly captions: readonly string[]; readonly prompt: string };
   readonly runs: Readonly<Record<string, { readonly checkpoint: string; readonly note: string }>>;
 }
 const { texts, runs } = await readJson<Losses>('stage2/losses.json');
 /** LAVIS's own limit, where a run names none. */
 const defaultLength = 32;
 
-// Of `opt_prompt` the captions do not begin with the prompt whose length carries no loss; ours do.
-it.each(['opt_pretrain', 'opt_truncated'].filter((name) => name in runs))('%s', async (name) => {
+it.each(['opt_pretrain', 'opt_prompt', 'opt_truncated'].filter((name) => name in runs))('%s', async (name) => {
   const { checkpoint, note } = runs[name]!;
   const folder = goldenPath(`checkpoints/${checkpoint}`);
   const json = await readJsonObject(`${folder}/config.json`);
@@ -25,10 +24,11 @@ it.each(['opt_pretrain', 'opt_truncated'].filter((name) => name in runs))('%s', 
     files: await readTokenizerFiles(folder),
   });
   const fixture = await readFixture(`stage2/${name}.safetensors`);
+  const prompt = name === 'opt_pretrain' ? '' : texts.prompt;
   const maxLength = Number(/max_length (\d+)/.exec(note)?.[1] ?? defaultLength);
   const rows = tokeniseTexts(
     language,
-    texts.captions.map((target) => ({ prompt: '', target })),
+    texts.captions.map((target) => ({ prompt, target })),
     maxLength,
   );
   const recorded = take(fixture, 'in.labels');
