@@ -21,7 +21,7 @@ export interface Found {
   readonly rank: number;
   /** The path that it was added by. */
   readonly image: string;
-  /** The largest cosine of its queries with the text, or with the queries of the other picture. */
+  /** The largest cosine of its queries with the text, or with each query of the other picture, averaged over these. */
   readonly itc: number;
   /** The probability that picture and text belong together; null of a picture that was not read again. */
   readonly itm: number | null;

@@ -22,7 +22,7 @@ export interface Item extends Picture {
 /** A picture that was found. */
 export interface Hit {
   readonly picture: Picture;
-  /** The largest cosine of its queries with what was searched for. */
+  /** The largest cosine of its queries with each vector that was searched for, averaged over these. */
   readonly itc: number;
 }
 
@@ -48,7 +48,7 @@ export interface VectorIndex {
   /** Gives pictures that are there the paths that these have. */
   rename(pictures: readonly Picture[]): Promise<void>;
   remove(ids: readonly string[]): Promise<void>;
-  /** The `k` best for vectors [N, E] of length 1, best first, by the largest cosine of any of these with any query. */
+  /** The `k` best for vectors [N, E] of length 1, best first, by the largest cosine of each of these with any query, averaged. */
   search(vectors: Value<'float32'>, k: number): Promise<Hit[]>;
   /** imageEmbeds [n, P, Dv] of n pictures. */
   features(ids: readonly string[]): Promise<Value<'float32'>>;

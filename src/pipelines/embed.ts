@@ -24,16 +24,25 @@ export interface Embeddings {
   readonly multimodal_embeds?: Value;
 }
 
-/** Features of images, of texts, and of their pairs where there are as many of one as of the other. */
+/**
+ * Features of images, of texts, and of their pairs where both are given. Throws ConfigError of a model that does not read
+ * texts, UsageError where there are not as many texts as images.
+ */
 export async function embed(sessions: Sessions, { images, texts, signal }: EmbedInputs): Promise<Embeddings> {
+  const textSession = texts && (await sessions.texts()); // refuses a model without heads for texts before anything is computed
   const features = images && (await imageFeatures(sessions, images));
+  if (texts && features && features.shape[0] !== texts.length) {
+    throw new UsageError(
+      `embed: pairs need as many texts as images, found ${texts.length} and ${features.shape[0]}; ask for one kind`,
+    );
+  }
   signal?.throwIfAborted();
   const image = features && (await embedImages(sessions, features));
   signal?.throwIfAborted();
-  if (!texts) return { ...image };
+  if (!texts || !textSession) return { ...image };
   const encoded = encodeTexts(sessions, texts);
   const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask };
-  const text = await (await sessions.texts()).run(feeds);
+  const text = await textSession.run(feeds);
   signal?.throwIfAborted();
   const both = features && (await embedPairs(sessions, { ...feeds, image_embeds: features }));
   return { ...image, ...text, text_attention_mask: encoded.attentionMask, ...both };
@@ -48,10 +57,7 @@ async function embedPairs(
   sessions: Sessions,
   feeds: { input_ids: Value; attention_mask: Value; image_embeds: Value },
 ): Promise<Pick<Embeddings, 'multimodal_embeds'>> {
-  const [images, texts] = [feeds.image_embeds.shape[0]!, feeds.input_ids.shape[0]!];
-  if (images !== texts) {
-    throw new UsageError(`embed: pairs need as many texts as images, found ${texts} and ${images}; ask for one kind`);
-  }
-  const image_rows = int64s([texts], [...Array(texts).keys()]);
+  const count = feeds.input_ids.shape[0]!;
+  const image_rows = int64s([count], [...Array(count).keys()]);
   return (await sessions.pairs()).run({ ...feeds, image_rows }, { multimodal_embeds: null });
 }

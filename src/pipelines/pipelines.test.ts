@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { goldenPath } from '../../test/golden/fixtures.ts';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { ConfigError, DataError, toFloat32, UsageError } from '../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../hub/index.ts';
@@ -190,4 +191,12 @@ describe('a model folder that is wrong', () => {
     await expect(model.caption([join(folder, 'no.png')])).rejects.toThrow(DataError);
     await expect(model.caption([join(folder, 'no.png')])).rejects.toThrow('no.png');
   });
+});
+
+it('refuses to embed texts with a model that does not read any, before it reads the images', async () => {
+  const model = await Blip2.fromPretrained(goldenPath('checkpoints/blip2-opt'));
+  await expect(model.embed({ texts: ['a cat'], images: ['there is no such file'] })).rejects.toThrow(
+    /has no head to compare images with texts/,
+  );
+  await model.release();
 });

@@ -1,9 +1,12 @@
 import type { Encoding, Tokenizer } from '../text/index.ts';
 import type { Sessions } from './sessions.ts';
 
-/** Texts as the Q-Former reads them: [CLS] … [SEP], padded on the right, cut where its positions end. */
+/**
+ * Texts as the Q-Former reads them: [CLS] … [SEP], padded on the right, cut where its positions end. Only of a model with
+ * heads for texts, which has a tokenizer: see `Sessions.texts`.
+ */
 export function encodeTexts({ files }: Sessions, texts: readonly string[]): Encoding {
-  const tokenizer: Tokenizer = files.tokenizer!; // wherever there is a head for text: see openModel
+  const tokenizer: Tokenizer = files.tokenizer!;
   return tokenizer.encodeBatch(texts, {
     maxLength: files.config.qformer_config.max_position_embeddings,
     paddingSide: 'right',

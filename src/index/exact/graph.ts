@@ -1,5 +1,16 @@
 import type { StoredTensor } from '../../core/index.ts';
-import { add, concat, gemm, input, parameter, reduceMax, reshape, type Tensor, topK } from '../../graph/index.ts';
+import {
+  add,
+  concat,
+  gemm,
+  input,
+  parameter,
+  reduceMax,
+  reduceMean,
+  reshape,
+  type Tensor,
+  topK,
+} from '../../graph/index.ts';
 
 /** Pictures that one matrix product reads: what it computes then stays in the processor's cache. */
 const rowsAtOnce = 512;
@@ -13,8 +24,8 @@ export interface VectorFile {
 }
 
 /**
- * vectors [N, E] and an addend of every row (mask [rows]) -> the `k` best rows by the largest cosine of any vector with
- * any of the row's queries. The parameters are parts of the file, which is mapped and not copied as long as nothing is
+ * vectors [N, E] and an addend of every row (mask [rows]) -> the `k` best rows by the largest cosine of each vector with any
+ * of the row's queries, averaged over the vectors. The parameters are parts of the file, which is mapped and not copied as long as nothing is
  * computed from it alone: a Reshape of what is stored would be.
  */
 export function nearestRows(
@@ -36,9 +47,8 @@ export function nearestRows(
       byteLength: count * queries * width * Float32Array.BYTES_PER_ELEMENT,
     });
     const cosines = gemm(vectors, parameter(name, 'float32', shape), undefined, { transB: true });
-    best.push(
-      reduceMax(reshape(cosines, { shape: ['vectors', count, queries] }), { axes: [0, 2], keepDims: false }), // [count]
-    );
+    const nearest = reduceMax(reshape(cosines, { shape: ['vectors', count, queries] }), { axes: [2], keepDims: false });
+    best.push(reduceMean(nearest, { axes: [0], keepDims: false })); // [count]
   }
   const all = best.length === 1 ? best[0]! : concat(best, { axis: 0 });
   return { outputs: topK(add(all, input('mask', 'float32', [rows])), { axis: 0, k }), state };

@@ -86,12 +86,13 @@ export class LanceIndex implements VectorIndex {
   async search(vectors: Value<'float32'>, k: number): Promise<Hit[]> {
     if (k === 0) return [];
     const hits = new Map<string, Hit>();
-    // LanceDB adds up the cosines of several vectors; we want the largest, so each searches alone.
+    // LanceDB adds up the cosines of several vectors with one query of a picture; we want each's best, so it searches alone.
     const each = rowsOf(vectors);
     for (const vector of each) {
       for (const row of await this.#candidates(vector, k)) {
         if (hits.has(row.id)) continue;
-        const itc = Math.max(...bestQueryCosines(vectorsOf(row, this.manifest), each));
+        const cosines = bestQueryCosines(vectorsOf(row, this.manifest), each);
+        const itc = cosines.reduce((sum, x) => sum + x, 0) / each.length;
         hits.set(row.id, { picture: pictureOf(row), itc });
       }
     }
