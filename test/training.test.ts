@@ -204,4 +204,5 @@ it('refuses unknown keys and wrong types by name', async () => {
     /run\.init_rl.*did you mean (run\.)?init_lr/,
   );
   await expect(recipe('x', 'data.jsonl', 'run.seed=often')).rejects.toThrow(/run\.seed/);
+  await expect(recipe('x', 'data.jsonl', 'run.beta2=1')).rejects.toThrow(/run\.beta2/); // divides by 1 − β₂ᵗ = 0
 });

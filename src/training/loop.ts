@@ -8,7 +8,7 @@ import type { RunFolder } from './run-folder.ts';
 export interface StepResult {
   readonly scalars: Readonly<Record<string, number>>;
   readonly images: number;
-  /** What to name if the loss is not a number. */
+  /** What to name if the loss or its gradient is not a number. */
   readonly batch: string;
 }
 
@@ -37,8 +37,8 @@ export interface Progress {
 
 /**
  * Steps until the end, or until a figure on held-out data gets no better, from the newest checkpoint if there is one. Saves every so
- * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss is
- * not finite.
+ * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss
+ * or its gradient is not finite: what was saved before is as it was.
  */
 export async function trainLoop(loop: TrainLoop): Promise<boolean> {
   const { folder, optimiser, maxSteps, heldOut, signal } = loop;
@@ -51,11 +51,8 @@ export async function trainLoop(loop: TrainLoop): Promise<boolean> {
       return false;
     }
     const result = await loop.gradients(step);
-    if (!Number.isFinite(result.scalars.loss)) {
-      throw new DataError(`step ${step}: the loss is ${result.scalars.loss}; the batch was ${result.batch}`);
-    }
     const lr = loop.schedule(step);
-    const gradientNorm = optimiser.step(lr);
+    const gradientNorm = update(optimiser, lr, { step, ...result });
     const rate = meter.tick(result.images);
     const losses = await heldOut?.after(step);
     if (losses || step % loop.logEvery === 0 || step === maxSteps - 1) {
@@ -71,6 +68,21 @@ export async function trainLoop(loop: TrainLoop): Promise<boolean> {
   if (step % loop.saveEvery !== 0) await folder.save(step, optimiser.state);
   await heldOut?.restoreBest();
   return true;
+}
+
+/** One update; returns the norm of the gradients. Throws DataError naming the batch, before anything is changed. */
+function update(
+  optimiser: Optimiser,
+  lr: number,
+  { step, scalars, batch }: Pick<StepResult, 'scalars' | 'batch'> & { step: number },
+): number {
+  try {
+    if (!Number.isFinite(scalars.loss)) throw new DataError(`the loss is ${scalars.loss}`);
+    return optimiser.step(lr);
+  } catch (cause) {
+    if (!(cause instanceof DataError)) throw cause;
+    throw new DataError(`step ${step}: ${cause.message}; the batch was ${batch}`, { cause });
+  }
 }
 
 /** Reads the newest checkpoint into the optimiser's buffers; returns the step to go on from. */

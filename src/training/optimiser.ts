@@ -1,4 +1,4 @@
-import { floats, type Value } from '../core/index.ts';
+import { DataError, floats, type Value } from '../core/index.ts';
 import { type AdamWOptions, adamWDefaults, decays } from '../optim/index.ts';
 import { type AdamWSlot, allocateSlots } from './adamw-kernel.ts';
 
@@ -104,10 +104,14 @@ export class Optimiser {
     return Math.sqrt(this.#slots.reduce((sum, { buffers: b }) => sum + b.kernel.sumOfSquares(b.gradient), 0));
   }
 
-  /** One update from the gradient buffers at learning rate `lr`; returns the norm before clipping. */
+  /**
+   * One update from the gradient buffers at learning rate `lr`; returns the norm before clipping. Throws DataError where the
+   * norm is not finite, before anything is changed.
+   */
   step(lr: number): number {
-    this.steps += 1;
     const norm = this.gradientNorm();
+    if (!Number.isFinite(norm)) throw new DataError(`the norm of the gradients is ${norm}`);
+    this.steps += 1;
     const clip = norm > this.#clipNorm ? this.#clipNorm / (norm + 1e-6) : 1;
     const { beta1, beta2, epsilon } = this.#options;
     const inverseRoot = 1 / Math.sqrt(1 - beta2 ** this.steps);

@@ -100,7 +100,7 @@ export class TrainStep<O extends string, I extends string = never> {
     return Object.fromEntries(this.#outputs.map((name) => [name, results[name]!])) as Results<O, I>;
   }
 
-  /** {@link gradients}, then one update. Throws DataError on a loss that is not finite, before anything is updated. */
+  /** {@link gradients}, then one update. Throws DataError on a loss or gradient that is not finite, before anything is updated. */
   async run(feeds: Feeds, lr: number): Promise<{ outputs: Results<O, I>; gradientNorm: number }> {
     const outputs = await this.gradients(feeds);
     const loss = toFloat32(outputs.loss)[0]!;
