@@ -166,6 +166,14 @@ describe('a run', () => {
   it('is not written over', async () => {
     await expect(train(await recipe('whole-run'))).rejects.toThrow(/holds a run already: add --resume/);
   });
+
+  it('is not written over where it was interrupted before its first step, and goes on from there', async () => {
+    expect(await train(await recipe('at-once'), { signal: AbortSignal.abort() })).toBe(false);
+    expect(await metrics('at-once')).toBe('');
+    await expect(train(await recipe('at-once'))).rejects.toThrow(/holds a run already: add --resume/);
+    expect(await train(await recipe('at-once'), { resume: true })).toBe(true);
+    expect(await metrics('at-once')).toBe(await metrics('whole-run'));
+  });
 });
 
 it('computes a batch in parts as it computes the whole', async () => {

@@ -29,6 +29,7 @@ async function run(
   const evaluate = async () => ({ loss: 0, [metric]: o.losses[logged().length]! });
   const finished = await trainLoop({
     folder,
+    resume: true,
     optimiser,
     schedule: () => 0.1,
     maxSteps: 2 * o.losses.length,

@@ -14,6 +14,8 @@ export interface StepResult {
 
 export interface TrainLoop {
   readonly folder: RunFolder;
+  /** Go on from the folder's newest checkpoint, if there is one. */
+  readonly resume: boolean;
   readonly optimiser: Optimiser;
   readonly schedule: Schedule;
   readonly maxSteps: number;
@@ -36,9 +38,9 @@ export interface Progress {
 }
 
 /**
- * Steps until the end, or until a figure on held-out data gets no better, from the newest checkpoint if there is one. Saves every so
- * often, at the end, and when the signal aborts; then it returns false. Throws DataError naming the batch where the loss
- * or its gradient is not finite: what was saved before is as it was.
+ * Steps until the end, or until a figure on held-out data gets no better. Saves every so often, at the end, and when the
+ * signal aborts; then it returns false. Throws DataError naming the batch where the loss or its gradient is not finite:
+ * what was saved before is as it was.
  */
 export async function trainLoop(loop: TrainLoop): Promise<boolean> {
   const { folder, optimiser, maxSteps, heldOut, signal } = loop;
@@ -85,8 +87,9 @@ function update(
   }
 }
 
-/** Reads the newest checkpoint into the optimiser's buffers; returns the step to go on from. */
-async function restore({ folder, optimiser }: TrainLoop): Promise<number> {
+/** Where a run goes on, reads the newest checkpoint into the optimiser's buffers; returns the step to begin with. */
+async function restore({ folder, resume, optimiser }: TrainLoop): Promise<number> {
+  if (!resume) return 0;
   const checkpoint = await folder.latest();
   if (!checkpoint) return 0;
   for (const [name, buffer] of Object.entries(optimiser.state)) {

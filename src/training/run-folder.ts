@@ -8,6 +8,8 @@ import { EventFile } from './event-file.ts';
 import type { Recipe } from './recipe.ts';
 import { trainingReport } from './report.ts';
 
+const logs = ['metrics.jsonl', 'timing.jsonl'] as const;
+
 /**
  * The folder of a run: `recipe.yaml` as resolved, `metrics.jsonl`, `checkpoints/` (the last few) and, at the end,
  * `model/`. Everything is written under another name first and renamed when whole. The metrics are also there to look
@@ -33,7 +35,8 @@ export class RunFolder {
 
   /** Throws UsageError where the folder holds a run already and this is not its continuation. */
   async begin(recipe: Recipe, { resume }: { resume: boolean }): Promise<void> {
-    const started = this.#lines('metrics.jsonl').length > 0;
+    // A run that was interrupted before its first step has a checkpoint and no metrics.
+    const started = this.#lines('metrics.jsonl').length > 0 || this.#saved().length > 0;
     if (started && !resume) {
       throw new UsageError(
         `${this.path} holds a run already: add --resume to go on with it, or name another run.output_dir`,
@@ -41,7 +44,7 @@ export class RunFolder {
     }
     mkdirSync(this.#checkpoints, { recursive: true });
     await writeText(join(this.path, 'recipe.yaml'), stringify(recipe));
-    if (!started) writeFileSync(join(this.path, 'metrics.jsonl'), '');
+    if (!resume) for (const file of logs) writeFileSync(join(this.path, file), '');
   }
 
   log({ step, ...metrics }: Metrics, timing: { readonly images_per_second: number }): void {
@@ -76,7 +79,7 @@ export class RunFolder {
   /** The newest checkpoint, if there is one; metrics of later steps are taken back, because they are computed again. */
   async latest(): Promise<{ step: number; state: Record<string, Value> } | undefined> {
     const step = this.#steps().at(-1);
-    for (const file of ['metrics.jsonl', 'timing.jsonl']) await this.#forgetAfter(file, step ?? -1);
+    for (const file of logs) await this.#forgetAfter(file, step ?? -1);
     if (step === undefined) return undefined;
     const checkpoint = await Checkpoint.open(join(this.#checkpoints, name(step)));
     if (checkpoint.metadata.step !== `${step}`) {
@@ -103,9 +106,14 @@ export class RunFolder {
     return existsSync(path) ? (await Checkpoint.open(path)).readAll() : {};
   }
 
-  #steps(): number[] {
+  /** The names of the checkpoints, and of the best parameters. */
+  #saved(): string[] {
     if (!existsSync(this.#checkpoints)) return [];
-    const steps = readdirSync(this.#checkpoints).flatMap((file) => /^step-(\d+)\.safetensors$/.exec(file)?.[1] ?? []);
+    return readdirSync(this.#checkpoints).filter((file) => file.endsWith('.safetensors'));
+  }
+
+  #steps(): number[] {
+    const steps = this.#saved().flatMap((file) => /^step-(\d+)\.safetensors$/.exec(file)?.[1] ?? []);
     return steps.map(Number).sort((a, b) => a - b);
   }
 
@@ -113,7 +121,7 @@ export class RunFolder {
     const report = trainingReport({
       title: basename(resolve(this.path)),
       recipe: readFileSync(join(this.path, 'recipe.yaml'), 'utf8'),
-      metrics: ['metrics.jsonl', 'timing.jsonl'].flatMap((file) => this.#lines(file)).map((line) => JSON.parse(line)),
+      metrics: logs.flatMap((file) => this.#lines(file)).map((line) => JSON.parse(line)),
     });
     await writeText(join(this.path, 'report.html'), report);
   }
