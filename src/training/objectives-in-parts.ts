@@ -60,7 +60,7 @@ export const trainInParts =
         const parts = await readParts(training, step, run);
         const { feeds } = kind.feeds(
           parts.flatMap(({ items }) => items),
-          step,
+          { step },
         );
         const pictures = parts.map(({ imageFeeds }) => imageFeeds);
         return { scalars: await objectives.gradients(step, feeds, pictures), ...summary(parts) };
