@@ -48,7 +48,7 @@ export const trainInParts =
     const settings = { run, config, options, features };
     const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), {
       initial,
-      lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),
+      lrFactor: layerDecay(images.encoder, run.lr_layer_decay),
     });
     const objectives = new ObjectivesInParts(settings, steps);
     const { optimiser } = steps;

@@ -1,5 +1,5 @@
 import { CheckpointError, DataError, elements, floats, toFloat32, type Value } from '../core/index.ts';
-import { differentiate, nodesOf, type Tensor } from '../graph/index.ts';
+import { dependencies, differentiate, type Tensor } from '../graph/index.ts';
 import { compile, type Feeds, type Session, type SessionOptions, type Weights } from '../runtime/index.ts';
 import { FrozenWeights } from './frozen-weights.ts';
 import { Optimiser, type OptimiserOptions } from './optimiser.ts';
@@ -125,8 +125,8 @@ async function compileWithGradients<O extends string, I extends string>(
   trained: readonly string[],
   { bind, recompute, options }: { bind: Weights; recompute: boolean; options: SessionOptions | undefined },
 ): Promise<Compiled<O, I>> {
-  const read = new Set(nodesOf([outputs.loss]).flatMap((node) => node.inputs));
-  const moves = trained.filter((name) => read.has(declared.get(name)));
+  const read = new Set(dependencies([outputs.loss], declared));
+  const moves = trained.filter((name) => read.has(name));
   const told = Object.entries<Tensor>(inputs ?? {});
   const wrt = [...moves.map((name) => declared.get(name)!), ...told.map(([, x]) => x)];
   const names = [...moves.map(gradientName), ...told.map(([name]) => name)];

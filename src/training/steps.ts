@@ -88,7 +88,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
         initializerRange: kind.initializerRange,
       }),
       ...(kind.frozen ? { frozen: kind.frozen } : {}),
-      lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),
+      lrFactor: layerDecay(images.encoder, run.lr_layer_decay),
     },
   );
   const held = heldOut && measureHeldOut(heldOut, kind, { run, optimiser: steps.optimiser });
