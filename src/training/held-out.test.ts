@@ -37,7 +37,7 @@ async function run(
     saveEvery: 3,
     async gradients(step) {
       if (step === o.abortAfter) stop.abort();
-      optimiser.gradients.w!.data[0] = -1;
+      optimiser.gradientsOf(['w']).w!.data[0] = -1;
       return { scalars: { loss: 1 }, images: 1, batch: '' };
     },
     heldOut: new HeldOut(folder, optimiser, { every: 2, patience: o.patience, metric, evaluate }),

@@ -34,7 +34,7 @@ async function start(
     saveEvery: 1,
     async gradients(step) {
       const { loss, gradient } = gradients(step);
-      optimiser.gradients.w!.data[0] = gradient;
+      optimiser.gradientsOf(['w']).w!.data[0] = gradient;
       return { scalars: { loss }, images: 1, batch: 'cats, dogs' };
     },
   });

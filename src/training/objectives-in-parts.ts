@@ -116,7 +116,7 @@ class ObjectivesInParts {
     }
     optimiser.joinParts();
     // Only ITC divides by the temperature.
-    toFloat32(optimiser.gradients.temp!).set(toFloat32(told.dTemperature!));
+    toFloat32(optimiser.gradientsOf(['temp']).temp!).set(toFloat32(told.dTemperature!));
     const [itc] = toNumbers(told.itc!) as [number];
     const { itc: a = 1, itm: b = 1, itg: c = 1 } = options.weights ?? {};
     return { loss: a * itc + b * means.itm + c * means.itg, itc, ...means };
