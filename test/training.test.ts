@@ -1,5 +1,5 @@
 /** Stage 1 trained for a few steps on small models: exact resumption, frozen weights, and what bad data says. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -96,6 +96,19 @@ describe('a run', () => {
     expect(await train(await recipe('killed'), { resume: true })).toBe(true);
     expect(await metrics('killed')).toBe(await metrics('whole-run'));
     expect(await weights('killed')).toEqual(await weights('whole-run'));
+  });
+
+  it('removes what a kill left half-written, and nothing else', async () => {
+    const path = join(folder, 'whole-run');
+    const half = '.step-00000007.safetensors.0123456789ab.tmp';
+    const left = [`checkpoints/${half}`, `model/${half}`, '.report.html.0123456789ab.tmp', 'measured/config.json'];
+    await mkdir(join(path, 'measured'));
+    for (const file of [...left, '.notes.tmp']) await writeFile(join(path, file), '');
+    const before = await readdir(path, { recursive: true });
+    expect(await train(await recipe('whole-run'), { resume: true })).toBe(true);
+    const gone = new Set([...left, 'measured']);
+    expect(new Set(await readdir(path, { recursive: true }))).toEqual(new Set(before.filter((f) => !gone.has(f))));
+    await rm(join(path, '.notes.tmp'));
   });
 
   it('averages its weights beside training, through a kill too', async () => {

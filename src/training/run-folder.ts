@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import { basename, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { DataError, UsageError, type Value } from '../core/index.ts';
-import { Checkpoint, writeSafetensors, writeText } from '../hub/index.ts';
+import { Checkpoint, removeTemporaries, writeSafetensors, writeText } from '../hub/index.ts';
 import type { Metrics } from '../report/index.ts';
 import { EventFile } from './event-file.ts';
 import type { Recipe } from './recipe.ts';
@@ -29,11 +29,19 @@ export class RunFolder {
     return join(this.path, 'model');
   }
 
+  /** The model that is being measured. */
+  get #measured(): string {
+    return join(this.path, 'measured');
+  }
+
   get #checkpoints(): string {
     return join(this.path, 'checkpoints');
   }
 
-  /** Throws UsageError where the folder holds a run already and this is not its continuation. */
+  /**
+   * Makes the folder, without what a run that was killed left half-written. Throws UsageError where the folder holds a run
+   * already and this is not its continuation.
+   */
   async begin(recipe: Recipe, { resume }: { resume: boolean }): Promise<void> {
     // A run that was interrupted before its first step has a checkpoint and no metrics.
     const started = this.#lines('metrics.jsonl').length > 0 || this.#saved().length > 0;
@@ -42,6 +50,8 @@ export class RunFolder {
         `${this.path} holds a run already: add --resume to go on with it, or name another run.output_dir`,
       );
     }
+    for (const folder of [this.path, this.#checkpoints, this.model]) await removeTemporaries(folder);
+    this.#forgetMeasured();
     mkdirSync(this.#checkpoints, { recursive: true });
     await writeText(join(this.path, 'recipe.yaml'), stringify(recipe));
     if (!resume) for (const file of logs) writeFileSync(join(this.path, file), '');
@@ -60,13 +70,16 @@ export class RunFolder {
     write: (folder: string) => Promise<void>,
     measure: (folder: string) => Promise<number>,
   ): Promise<number> {
-    const folder = join(this.path, 'measured');
     try {
-      await write(folder);
-      return await measure(folder);
+      await write(this.#measured);
+      return await measure(this.#measured);
     } finally {
-      rmSync(folder, { recursive: true, force: true });
+      this.#forgetMeasured();
     }
+  }
+
+  #forgetMeasured(): void {
+    rmSync(this.#measured, { recursive: true, force: true });
   }
 
   /** Saves all that a resumed run needs, forgets the oldest checkpoints, and brings the report up to date. */
