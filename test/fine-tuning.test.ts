@@ -403,6 +403,28 @@ describe('measuring what the model does along the way', () => {
     expect(await readFile(join(output_dir, 'report.html'), 'utf8')).toContain(`<figcaption>eval_${metric} <b>`);
   });
 
+  it('is interrupted with the run, and measured when it goes on', async () => {
+    const settings = {
+      task: 'caption',
+      model: 'pretrained: $/two, prompt: a cat, freeze_vit: true',
+      data: `, eval: [{ type: jsonl, path: ${join(folder, 'data.jsonl')} }]`,
+      run: ', eval_every: 2, eval_limit: 5, eval_metric: CIDEr',
+    };
+    const whole = await recipe('cider', settings);
+    expect(await train(whole, { measure: heldOutMetric(whole, {}) })).toBe(true);
+    const given = await recipe('cider-stopped', settings);
+    const stop = new AbortController();
+    const { signal } = stop;
+    const measure = (model: string) => {
+      stop.abort();
+      return heldOutMetric(given, { signal })!(model);
+    };
+    expect(await train(given, { signal, measure })).toBe(false);
+    expect(await steps('cider-stopped')).toHaveLength(1);
+    expect(await train(given, { resume: true, measure: heldOutMetric(given, {}) })).toBe(true);
+    expect(await metrics('cider-stopped')).toBe(await metrics('cider'));
+  });
+
   it('wants held-out data, and what measures', async () => {
     const settings = { task: 'caption', model: 'pretrained: $/two', run: ', eval_metric: CIDEr' };
     await expect(train(await recipe('no-measure', settings))).rejects.toThrow(

@@ -8,6 +8,19 @@ import { EventFile } from './event-file.ts';
 import type { Recipe } from './recipe.ts';
 import { trainingReport } from './report.ts';
 
+/** What a step told before anything was measured on held-out data. */
+export interface StepTaken {
+  readonly scalars: Readonly<Record<string, number>>;
+  readonly imagesPerSecond: number;
+}
+
+/** A checkpoint: the updates made, all buffers by name, and the last step where its evaluation was interrupted. */
+export interface SavedRun {
+  readonly step: number;
+  readonly state: Record<string, Value>;
+  readonly unmeasured: StepTaken | undefined;
+}
+
 const logs = ['metrics.jsonl', 'timing.jsonl'] as const;
 
 /**
@@ -83,24 +96,32 @@ export class RunFolder {
   }
 
   /** Saves all that a resumed run needs, forgets the oldest checkpoints, and brings the report up to date. */
-  async save(step: number, state: Record<string, Value>): Promise<void> {
-    await writeSafetensors(join(this.#checkpoints, name(step)), state, { step: `${step}` });
+  async save(step: number, state: Record<string, Value>, unmeasured?: StepTaken): Promise<void> {
+    await writeSafetensors(join(this.#checkpoints, name(step)), state, {
+      step: `${step}`,
+      ...(unmeasured && { unmeasured: JSON.stringify(unmeasured) }),
+    });
     for (const old of this.#steps().slice(0, -this.#keep)) rmSync(join(this.#checkpoints, name(old)));
     await this.#report();
   }
 
   /** The newest checkpoint, if there is one; metrics of later steps are taken back, because they are computed again. */
-  async latest(): Promise<{ step: number; state: Record<string, Value> } | undefined> {
+  async latest(): Promise<SavedRun | undefined> {
     const step = this.#steps().at(-1);
-    for (const file of logs) await this.#forgetAfter(file, step ?? -1);
-    if (step === undefined) return undefined;
+    const saved = step === undefined ? undefined : await this.#open(step);
+    // The last step before the checkpoint is not done where it is still to be measured.
+    const done = saved?.unmeasured ? saved.step - 1 : (step ?? -1);
+    for (const file of logs) await this.#forgetFrom(file, done);
+    return saved;
+  }
+
+  async #open(step: number): Promise<SavedRun> {
     const checkpoint = await Checkpoint.open(join(this.#checkpoints, name(step)));
-    if (checkpoint.metadata.step !== `${step}`) {
-      throw new DataError(
-        `${checkpoint.path}: expected the checkpoint of step ${step}, found ${checkpoint.metadata.step}`,
-      );
+    const { step: found, unmeasured } = checkpoint.metadata;
+    if (found !== `${step}`) {
+      throw new DataError(`${checkpoint.path}: expected the checkpoint of step ${step}, found ${found}`);
     }
-    return { step, state: await checkpoint.readAll() };
+    return { step, state: await checkpoint.readAll(), unmeasured: unmeasured && JSON.parse(unmeasured) };
   }
 
   /** What was logged under a name, in the order of steps. */
@@ -139,7 +160,7 @@ export class RunFolder {
     await writeText(join(this.path, 'report.html'), report);
   }
 
-  async #forgetAfter(file: string, step: number): Promise<void> {
+  async #forgetFrom(file: string, step: number): Promise<void> {
     const kept = this.#lines(file).filter((line) => JSON.parse(line).step < step);
     await writeText(join(this.path, file), kept.map((line) => `${line}\n`).join(''));
   }
