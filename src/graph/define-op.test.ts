@@ -11,6 +11,7 @@ import {
   linearProduct,
   mul,
   reduceSum,
+  slice,
   softmax,
   split,
   type Tensor,
@@ -66,6 +67,18 @@ describe('an operator whose operands do not fit', () => {
     'one that ranks': [
       () => topK(x, { axis: 1, k: 4 }),
       'TopK(x: float32[batch, 3]): the 4 largest of 3 were asked for',
+    ],
+    'one that cuts, from the end': [
+      () => slice(x, { axis: 1, start: -1 }),
+      'Slice(x: float32[batch, 3]): bounds count from 0, got -1 and 3',
+    ],
+    'one that cuts, to before the end': [
+      () => slice(x, { axis: 1, end: -1 }),
+      'Slice(x: float32[batch, 3]): bounds count from 0, got 0 and -1',
+    ],
+    'one that cuts, backwards': [
+      () => slice(x, { axis: 1, start: 2, end: 1 }),
+      'Slice(x: float32[batch, 3]): start 2 is past end 1',
     ],
     'the result of another': [
       () => add(mul(x, 2), y),
