@@ -351,6 +351,23 @@ describe('held-out losses', () => {
     expect(second.eval_loss).toBeCloseTo((first.loss + second.loss) / 2, 5); // an epoch is two steps
   });
 
+  it('are of hard negatives, however far those of training are', async () => {
+    // The pictures differ little to a random model: at this temperature the most similar one is drawn.
+    await writeRandomModel(join(folder, 'cold'), { temperature: 1e-5 });
+    const retrieval = { task: 'retrieval', model: 'pretrained: $/cold, freeze_vit: true' };
+    const held = [
+      `data.eval=[{ type: jsonl, path: ${folder}/data.jsonl }]`,
+      'run.eval_every=2',
+      'run.batch_size_train=6',
+    ];
+    const soft = 'run.hard_negatives=[100, 200]';
+    expect(await train(await recipe('held-hard', retrieval, ...still, ...held))).toBe(true);
+    expect(await train(await recipe('held-soft', retrieval, ...still, ...held, soft))).toBe(true);
+    const [hard, easy] = [(await steps('held-hard')).at(-1), (await steps('held-soft')).at(-1)];
+    expect(easy.itm).not.toBe(hard.itm);
+    expect(easy.eval_itm).toBe(hard.eval_itm);
+  });
+
   it('are needed to stop early', async () => {
     const wrong = recipe('wrong', settings, ...still, 'run.patience=1');
     await expect(train(await wrong)).rejects.toThrow(/run\.patience: .*no data\.eval/);
@@ -384,6 +401,28 @@ describe('measuring what the model does along the way', () => {
     expect(seen).toEqual([join(output_dir, 'measured')]);
     expect(existsSync(seen[0]!)).toBe(false);
     expect(await readFile(join(output_dir, 'report.html'), 'utf8')).toContain(`<figcaption>eval_${metric} <b>`);
+  });
+
+  it('is interrupted with the run, and measured when it goes on', async () => {
+    const settings = {
+      task: 'caption',
+      model: 'pretrained: $/two, prompt: a cat, freeze_vit: true',
+      data: `, eval: [{ type: jsonl, path: ${join(folder, 'data.jsonl')} }]`,
+      run: ', eval_every: 2, eval_limit: 5, eval_metric: CIDEr',
+    };
+    const whole = await recipe('cider', settings);
+    expect(await train(whole, { measure: heldOutMetric(whole, {}) })).toBe(true);
+    const given = await recipe('cider-stopped', settings);
+    const stop = new AbortController();
+    const { signal } = stop;
+    const measure = (model: string) => {
+      stop.abort();
+      return heldOutMetric(given, { signal })!(model);
+    };
+    expect(await train(given, { signal, measure })).toBe(false);
+    expect(await steps('cider-stopped')).toHaveLength(1);
+    expect(await train(given, { resume: true, measure: heldOutMetric(given, {}) })).toBe(true);
+    expect(await metrics('cider-stopped')).toBe(await metrics('cider'));
   });
 
   it('wants held-out data, and what measures', async () => {

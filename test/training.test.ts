@@ -1,5 +1,5 @@
 /** Stage 1 trained for a few steps on small models: exact resumption, frozen weights, and what bad data says. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -177,6 +177,19 @@ describe('a run', () => {
     expect(await weights('killed')).toEqual(await weights('whole-run'));
   });
 
+  it('removes what a kill left half-written, and nothing else', async () => {
+    const path = join(folder, 'whole-run');
+    const half = '.step-00000007.safetensors.0123456789ab.tmp';
+    const left = [`checkpoints/${half}`, `model/${half}`, '.report.html.0123456789ab.tmp', 'measured/config.json'];
+    await mkdir(join(path, 'measured'));
+    for (const file of [...left, '.notes.tmp']) await writeFile(join(path, file), '');
+    const before = await readdir(path, { recursive: true });
+    expect(await train(await recipe('whole-run'), { resume: true })).toBe(true);
+    const gone = new Set([...left, 'measured']);
+    expect(new Set(await readdir(path, { recursive: true }))).toEqual(new Set(before.filter((f) => !gone.has(f))));
+    await rm(join(path, '.notes.tmp'));
+  });
+
   it('averages its weights beside training, through a kill too', async () => {
     const averaged = (run: string) => recipe(run, 'data.jsonl', 'run.ema=0.999');
     await train(await averaged('averaged'));
@@ -245,6 +258,14 @@ describe('a run', () => {
   it('is not written over', async () => {
     await expect(train(await recipe('whole-run'))).rejects.toThrow(/holds a run already: add --resume/);
   });
+
+  it('is not written over where it was interrupted before its first step, and goes on from there', async () => {
+    expect(await train(await recipe('at-once'), { signal: AbortSignal.abort() })).toBe(false);
+    expect(await metrics('at-once')).toBe('');
+    await expect(train(await recipe('at-once'))).rejects.toThrow(/holds a run already: add --resume/);
+    expect(await train(await recipe('at-once'), { resume: true })).toBe(true);
+    expect(await metrics('at-once')).toBe(await metrics('whole-run'));
+  });
 });
 
 it('computes a batch in parts as it computes the whole', async () => {
@@ -283,4 +304,5 @@ it('refuses unknown keys and wrong types by name', async () => {
     /run\.init_rl.*did you mean (run\.)?init_lr/,
   );
   await expect(recipe('x', 'data.jsonl', 'run.seed=often')).rejects.toThrow(/run\.seed/);
+  await expect(recipe('x', 'data.jsonl', 'run.beta2=1')).rejects.toThrow(/run\.beta2/); // divides by 1 − β₂ᵗ = 0
 });

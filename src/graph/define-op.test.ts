@@ -5,12 +5,16 @@ import {
   batchedProduct,
   concat,
   differentiate,
+  gather,
   gatherElements,
   gemm,
   input,
   linearProduct,
   mul,
+  numbers,
   reduceSum,
+  scatterAdd,
+  slice,
   softmax,
   split,
   type Tensor,
@@ -66,6 +70,26 @@ describe('an operator whose operands do not fit', () => {
     'one that ranks': [
       () => topK(x, { axis: 1, k: 4 }),
       'TopK(x: float32[batch, 3]): the 4 largest of 3 were asked for',
+    ],
+    'one that cuts, from the end': [
+      () => slice(x, { axis: 1, start: -1 }),
+      'Slice(x: float32[batch, 3]): bounds count from 0, got -1 and 3',
+    ],
+    'one that cuts, to before the end': [
+      () => slice(x, { axis: 1, end: -1 }),
+      'Slice(x: float32[batch, 3]): bounds count from 0, got 0 and -1',
+    ],
+    'one that cuts, backwards': [
+      () => slice(x, { axis: 1, start: 2, end: 1 }),
+      'Slice(x: float32[batch, 3]): start 2 is past end 1',
+    ],
+    'one that reads rows, from the end': [
+      () => gather(x, numbers([0, -1], 'int64')),
+      'Gather(x: float32[batch, 3], constant: int64[2]): indices count from 0, got -1',
+    ],
+    'one that writes rows, from the end': [
+      () => scatterAdd([5, 3], numbers([-1], 'int64'), x),
+      'indices count from 0, got -1',
     ],
     'the result of another': [
       () => add(mul(x, 2), y),

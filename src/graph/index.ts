@@ -13,4 +13,4 @@ export * from './ops/index.ts';
 export { printGraph } from './print.ts';
 export { type Replace, rewrite } from './rewrite.ts';
 export * from './tensor.ts';
-export { nodesOf } from './walk.ts';
+export { dependencies, nodesOf } from './walk.ts';

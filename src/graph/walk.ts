@@ -20,3 +20,9 @@ export function nodesOf(roots: readonly Tensor[], until: ReadonlySet<Tensor> = n
   }
   return [...done];
 }
+
+/** The names of those `leaves` that `roots` depend on, in their order. */
+export function dependencies(roots: readonly Tensor[], leaves: ReadonlyMap<string, Tensor>): string[] {
+  const read = new Set<Tensor | undefined>([...roots, ...nodesOf(roots).flatMap(({ inputs }) => inputs)]);
+  return [...leaves].filter(([, leaf]) => read.has(leaf)).map(([name]) => name);
+}

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Appends all the bytes to the file that is being written. */
@@ -11,7 +12,7 @@ export type Write = (bytes: Uint8Array | string) => Promise<void>;
  */
 export async function writeAtomically(path: string, body: (write: Write) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = join(dirname(path), temporaryName(basename(path)));
   const file = await open(temporary, 'wx');
   try {
     try {
@@ -26,6 +27,15 @@ export async function writeAtomically(path: string, body: (write: Write) => Prom
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+const temporaryName = (name: string): string => `.${name}.${randomBytes(6).toString('hex')}.tmp`;
+const isTemporary = (file: string): boolean => /^\..+\.[0-9a-f]{12}\.tmp$/.test(file);
+
+/** Removes what writers that were killed left in a folder, if there is one. Nobody may be writing into it. */
+export async function removeTemporaries(folder: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  for (const file of await readdir(folder)) if (isTemporary(file)) await rm(join(folder, file), { force: true });
 }
 
 /** Writes text atomically. */

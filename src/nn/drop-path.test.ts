@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { toNumbers } from '../core/index.ts';
+import { input } from '../graph/index.ts';
 import { StochasticDepth } from './drop-path.ts';
 
 const depth = new StochasticDepth({ rate: 0.4, blocks: 3, batch: 4000 });
@@ -22,4 +23,11 @@ it('draws by the step alone, and for each branch apart', () => {
   expect(rows(3)).toEqual(rows(3));
   expect(rows(3)).not.toEqual(rows(4));
   expect(rows(3)[4]).not.toEqual(rows(3)[5]);
+});
+
+it('leaves branches beyond its blocks as they are', () => {
+  const drop = depth.inGraph();
+  const branch = input('branch', 'float32', [4000, 2, 8]);
+  const dropped = Array.from({ length: 8 }, () => drop(branch) !== branch);
+  expect(dropped).toEqual([true, true, true, true, true, true, false, false]);
 });

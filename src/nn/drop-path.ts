@@ -34,10 +34,11 @@ export class StochasticDepth {
     this.#kept = input('dropPath', 'float32', [branchesPerBlock * blocks, batch]);
   }
 
-  /** For the branches of one graph, which ask in their order. */
+  /** For the branches of one graph, which ask in their order; those of more blocks, which nothing reads, stay as they are. */
   inGraph(): DropPath {
     let row = 0;
     return (branch) => {
+      if (row === branchesPerBlock * this.#blocks) return branch;
       const kept = slice(this.#kept, { axis: 0, start: row, end: ++row });
       return mul(branch, reshape(kept, { shape: [this.#batch, 1, 1] }));
     };

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -14,10 +14,20 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
+const killed = new Error('killed');
+
 /** A run of one parameter that grows by about 0.1 a step; the loss after each evaluation is given. */
 async function run(
   name: string,
-  o: { losses: readonly number[]; patience?: number; abortAfter?: number; metric?: string; ema?: number },
+  o: {
+    losses: readonly number[];
+    patience?: number;
+    abortAfter?: number;
+    abortIn?: number;
+    dieIn?: number;
+    metric?: string;
+    ema?: number;
+  },
 ) {
   const folder = new RunFolder(join(root, name), { keep: 2 });
   await mkdir(join(root, name, 'checkpoints'), { recursive: true });
@@ -26,9 +36,15 @@ async function run(
   const stop = new AbortController();
   const metric = o.metric ?? 'loss';
   const logged = () => folder.logged(`eval_${metric}`);
-  const evaluate = async () => ({ loss: 0, [metric]: o.losses[logged().length]! });
+  const evaluate = async () => {
+    if (logged().length === o.dieIn) throw killed;
+    if (logged().length === o.abortIn) stop.abort();
+    stop.signal.throwIfAborted();
+    return { loss: 0, [metric]: o.losses[logged().length]! };
+  };
   const finished = await trainLoop({
     folder,
+    resume: true,
     optimiser,
     schedule: () => 0.1,
     maxSteps: 2 * o.losses.length,
@@ -36,7 +52,7 @@ async function run(
     saveEvery: 3,
     async gradients(step) {
       if (step === o.abortAfter) stop.abort();
-      optimiser.gradients.w!.data[0] = -1;
+      optimiser.gradientsOf(['w']).w!.data[0] = -1;
       return { scalars: { loss: 1 }, images: 1, batch: '' };
     },
     heldOut: new HeldOut(folder, optimiser, { every: 2, patience: o.patience, metric, evaluate }),
@@ -60,6 +76,17 @@ it('stops a resumed run where an uninterrupted one does, and a stopped one at on
   expect(await run('broken', { losses, patience: 2, abortAfter: 4 })).toMatchObject({ finished: false });
   expect(await run('broken', { losses, patience: 2 })).toEqual(whole);
   expect(await run('broken', { losses, patience: 2 })).toEqual(whole);
+});
+
+it('makes an evaluation that was interrupted when the run goes on, and logs its step once', async () => {
+  const whole = await run('stops', { losses, patience: 2 });
+  for (const abortIn of [0, 0, 1]) {
+    expect(await run('aborted', { losses, patience: 2, abortIn })).toMatchObject({ finished: false });
+  }
+  await expect(run('aborted', { losses, patience: 2, dieIn: 2 })).rejects.toBe(killed);
+  expect(await run('aborted', { losses, patience: 2 })).toEqual(whole);
+  const metrics = (name: string) => readFile(join(root, name, 'metrics.jsonl'), 'utf8');
+  expect(await metrics('aborted')).toBe(await metrics('stops'));
 });
 
 it('watches a metric, the higher the better', async () => {

@@ -48,7 +48,7 @@ export const trainInParts =
     const settings = { run, config, options, features };
     const steps = await StepsByLength.create(run, (...at) => partGraph(settings, ...at), {
       initial,
-      lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),
+      lrFactor: layerDecay(images.encoder, run.lr_layer_decay),
     });
     const objectives = new ObjectivesInParts(settings, steps);
     const { optimiser } = steps;
@@ -60,7 +60,7 @@ export const trainInParts =
         const parts = await readParts(training, step, run);
         const { feeds } = kind.feeds(
           parts.flatMap(({ items }) => items),
-          step,
+          { step },
         );
         const pictures = parts.map(({ imageFeeds }) => imageFeeds);
         return { scalars: await objectives.gradients(step, feeds, pictures), ...summary(parts) };
@@ -116,7 +116,7 @@ class ObjectivesInParts {
     }
     optimiser.joinParts();
     // Only ITC divides by the temperature.
-    toFloat32(optimiser.gradients.temp!).set(toFloat32(told.dTemperature!));
+    toFloat32(optimiser.gradientsOf(['temp']).temp!).set(toFloat32(told.dTemperature!));
     const [itc] = toNumbers(told.itc!) as [number];
     const { itc: a = 1, itm: b = 1, itg: c = 1 } = options.weights ?? {};
     return { loss: a * itc + b * means.itm + c * means.itg, itc, ...means };

@@ -18,7 +18,7 @@ import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { type Recipe, runSection } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
-import { type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
+import { type BatchUse, type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
 
@@ -75,12 +75,12 @@ export async function trainObjectives(
   const objectives = optionsOf(run, tokenizer);
   const kind: StepKind<ImageTextRecord, StageOneFigure> = {
     graph: (p, parts) => lossGraph(p, parts, { config, options: objectives }),
-    feeds(items, step) {
+    feeds(items, use) {
       const captions = items.map((drawn) => captionOf(drawn, run.seed));
       const tokens = tokenise(captions, tokenizer, recipe.data.max_txt_len);
       return {
         tokens: tokens.inputIds.shape[1]!,
-        feeds: { ...tokens, ...pairsOf(items, captions, sharesTargets), ...noiseOf(run, items.length, step) },
+        feeds: { ...tokens, ...pairsOf(items, captions, sharesTargets), ...noiseOf(run, items.length, use) },
       };
     },
     weight: () => 1,
@@ -144,20 +144,23 @@ function pairsOf(items: readonly Drawn<ImageTextRecord>[], captions: readonly st
   };
 }
 
-/** How hard the negatives of a step are to be, and the noise that draws them. */
-function noiseOf({ seed, hard_negatives }: ObjectivesRecipe['run'], batch: number, step: number) {
-  const noise = random(seed, 'negatives', step);
+/** How hard the negatives of a batch are to be, and the noise that draws them. */
+function noiseOf({ seed, hard_negatives }: ObjectivesRecipe['run'], batch: number, use: BatchUse) {
+  const noise = random(seed, 'negatives', 'step' in use ? use.step : use.heldOut);
   return {
     gumbelText: square(batch, () => noise.gumbel()),
     gumbelImage: square(batch, () => noise.gumbel()),
-    hardness: floats([], [hardness(step, hard_negatives)]),
+    hardness: floats([], [hardness(use, hard_negatives)]),
   };
 }
 
-/** 0 before the first step, 1 from the second, linear between: ITM does not learn where it starts with hard negatives. */
-function hardness(step: number, [from, to]: readonly [number, number]): number {
-  if (step >= to) return 1;
-  return step < from ? 0 : (step - from) / (to - from);
+/**
+ * In training 0 before the first step, 1 from the second, linear between: ITM does not learn where it starts with hard
+ * negatives. Held-out data are measured with those of the reference.
+ */
+function hardness(use: BatchUse, [from, to]: readonly [number, number]): number {
+  if ('heldOut' in use || use.step >= to) return 1;
+  return use.step < from ? 0 : (use.step - from) / (to - from);
 }
 
 const square = (n: number, f: (i: number, j: number) => number): Value<'float32'> =>

@@ -1,4 +1,4 @@
-import { floats, type Value } from '../core/index.ts';
+import { DataError, floats, type Value } from '../core/index.ts';
 import { type AdamWOptions, adamWDefaults, decays } from '../optim/index.ts';
 import { type AdamWSlot, allocateSlots } from './adamw-kernel.ts';
 
@@ -26,6 +26,8 @@ interface Slot {
  */
 export class Optimiser {
   readonly #slots: readonly Slot[];
+  /** Those that an update moves. */
+  readonly #moved = new Set<Slot>();
   readonly #options: AdamWOptions;
   readonly #clipNorm: number;
   readonly #ema: number | undefined;
@@ -53,12 +55,20 @@ export class Optimiser {
     });
   }
 
-  /** The buffers by parameter, for a graph to read parameters from and write gradients into. */
+  /** The buffers by parameter, for a graph to read parameters from. */
   get parameters(): Record<string, Value<'float32'>> {
     return Object.fromEntries(this.#slots.map((s) => [s.name, floats(s.shape, s.buffers.parameter)]));
   }
-  get gradients(): Record<string, Value<'float32'>> {
-    return Object.fromEntries(this.#slots.map((s) => [s.name, floats(s.shape, s.buffers.gradient)]));
+
+  /**
+   * The buffers for a graph to write the gradients of these parameters into. An update passes over every parameter that no
+   * graph has asked a buffer for, decay included, as torch.optim.AdamW passes over those without a gradient.
+   */
+  gradientsOf(names: readonly string[]): Record<string, Value<'float32'>> {
+    const wanted = new Set(names);
+    const slots = this.#slots.filter(({ name }) => wanted.has(name));
+    for (const slot of slots) this.#moved.add(slot);
+    return Object.fromEntries(slots.map((s) => [s.name, floats(s.shape, s.buffers.gradient)]));
   }
 
   /** The parameters as a model is to have them: their moving average, where one is kept. */
@@ -104,14 +114,18 @@ export class Optimiser {
     return Math.sqrt(this.#slots.reduce((sum, { buffers: b }) => sum + b.kernel.sumOfSquares(b.gradient), 0));
   }
 
-  /** One update from the gradient buffers at learning rate `lr`; returns the norm before clipping. */
+  /**
+   * One update from the gradient buffers at learning rate `lr`; returns the norm before clipping. Throws DataError where the
+   * norm is not finite, before anything is changed.
+   */
   step(lr: number): number {
-    this.steps += 1;
     const norm = this.gradientNorm();
+    if (!Number.isFinite(norm)) throw new DataError(`the norm of the gradients is ${norm}`);
+    this.steps += 1;
     const clip = norm > this.#clipNorm ? this.#clipNorm / (norm + 1e-6) : 1;
     const { beta1, beta2, epsilon } = this.#options;
     const inverseRoot = 1 / Math.sqrt(1 - beta2 ** this.steps);
-    for (const { buffers, lrScale, weightDecay } of this.#slots) {
+    for (const { buffers, lrScale, weightDecay } of this.#moved) {
       const scaled = lr * lrScale;
       const rate = scaled / (1 - beta1 ** this.steps);
       buffers.kernel.update(buffers, {

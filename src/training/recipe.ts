@@ -19,7 +19,7 @@ export const runSection = (metric: string) =>
     warmup_lr: z.number().nonnegative().default(1e-6),
     warmup_steps: z.int().nonnegative().default(5000),
     weight_decay: z.number().nonnegative().default(adamWDefaults.weightDecay),
-    beta2: z.number().default(adamWDefaults.beta2),
+    beta2: z.number().min(0).lt(1).default(adamWDefaults.beta2),
     /** Global gradient norm; absent: no clipping, as the reference. */
     clip_norm: z.number().positive().optional(),
     /** Decay of a moving average of what trains, which the model and evaluations take in its place; absent: none. */

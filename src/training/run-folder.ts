@@ -2,11 +2,26 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import { basename, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { DataError, UsageError, type Value } from '../core/index.ts';
-import { Checkpoint, writeSafetensors, writeText } from '../hub/index.ts';
+import { Checkpoint, removeTemporaries, writeSafetensors, writeText } from '../hub/index.ts';
 import type { Metrics } from '../report/index.ts';
 import { EventFile } from './event-file.ts';
 import type { Recipe } from './recipe.ts';
 import { trainingReport } from './report.ts';
+
+/** What a step told before anything was measured on held-out data. */
+export interface StepTaken {
+  readonly scalars: Readonly<Record<string, number>>;
+  readonly imagesPerSecond: number;
+}
+
+/** A checkpoint: the updates made, all buffers by name, and the last step where its evaluation was interrupted. */
+export interface SavedRun {
+  readonly step: number;
+  readonly state: Record<string, Value>;
+  readonly unmeasured: StepTaken | undefined;
+}
+
+const logs = ['metrics.jsonl', 'timing.jsonl'] as const;
 
 /**
  * The folder of a run: `recipe.yaml` as resolved, `metrics.jsonl`, `checkpoints/` (the last few) and, at the end,
@@ -27,21 +42,32 @@ export class RunFolder {
     return join(this.path, 'model');
   }
 
+  /** The model that is being measured. */
+  get #measured(): string {
+    return join(this.path, 'measured');
+  }
+
   get #checkpoints(): string {
     return join(this.path, 'checkpoints');
   }
 
-  /** Throws UsageError where the folder holds a run already and this is not its continuation. */
+  /**
+   * Makes the folder, without what a run that was killed left half-written. Throws UsageError where the folder holds a run
+   * already and this is not its continuation.
+   */
   async begin(recipe: Recipe, { resume }: { resume: boolean }): Promise<void> {
-    const started = this.#lines('metrics.jsonl').length > 0;
+    // A run that was interrupted before its first step has a checkpoint and no metrics.
+    const started = this.#lines('metrics.jsonl').length > 0 || this.#saved().length > 0;
     if (started && !resume) {
       throw new UsageError(
         `${this.path} holds a run already: add --resume to go on with it, or name another run.output_dir`,
       );
     }
+    for (const folder of [this.path, this.#checkpoints, this.model]) await removeTemporaries(folder);
+    this.#forgetMeasured();
     mkdirSync(this.#checkpoints, { recursive: true });
     await writeText(join(this.path, 'recipe.yaml'), stringify(recipe));
-    if (!started) writeFileSync(join(this.path, 'metrics.jsonl'), '');
+    if (!resume) for (const file of logs) writeFileSync(join(this.path, file), '');
   }
 
   log({ step, ...metrics }: Metrics, timing: { readonly images_per_second: number }): void {
@@ -57,34 +83,45 @@ export class RunFolder {
     write: (folder: string) => Promise<void>,
     measure: (folder: string) => Promise<number>,
   ): Promise<number> {
-    const folder = join(this.path, 'measured');
     try {
-      await write(folder);
-      return await measure(folder);
+      await write(this.#measured);
+      return await measure(this.#measured);
     } finally {
-      rmSync(folder, { recursive: true, force: true });
+      this.#forgetMeasured();
     }
   }
 
+  #forgetMeasured(): void {
+    rmSync(this.#measured, { recursive: true, force: true });
+  }
+
   /** Saves all that a resumed run needs, forgets the oldest checkpoints, and brings the report up to date. */
-  async save(step: number, state: Record<string, Value>): Promise<void> {
-    await writeSafetensors(join(this.#checkpoints, name(step)), state, { step: `${step}` });
+  async save(step: number, state: Record<string, Value>, unmeasured?: StepTaken): Promise<void> {
+    await writeSafetensors(join(this.#checkpoints, name(step)), state, {
+      step: `${step}`,
+      ...(unmeasured && { unmeasured: JSON.stringify(unmeasured) }),
+    });
     for (const old of this.#steps().slice(0, -this.#keep)) rmSync(join(this.#checkpoints, name(old)));
     await this.#report();
   }
 
   /** The newest checkpoint, if there is one; metrics of later steps are taken back, because they are computed again. */
-  async latest(): Promise<{ step: number; state: Record<string, Value> } | undefined> {
+  async latest(): Promise<SavedRun | undefined> {
     const step = this.#steps().at(-1);
-    for (const file of ['metrics.jsonl', 'timing.jsonl']) await this.#forgetAfter(file, step ?? -1);
-    if (step === undefined) return undefined;
+    const saved = step === undefined ? undefined : await this.#open(step);
+    // The last step before the checkpoint is not done where it is still to be measured.
+    const done = saved?.unmeasured ? saved.step - 1 : (step ?? -1);
+    for (const file of logs) await this.#forgetFrom(file, done);
+    return saved;
+  }
+
+  async #open(step: number): Promise<SavedRun> {
     const checkpoint = await Checkpoint.open(join(this.#checkpoints, name(step)));
-    if (checkpoint.metadata.step !== `${step}`) {
-      throw new DataError(
-        `${checkpoint.path}: expected the checkpoint of step ${step}, found ${checkpoint.metadata.step}`,
-      );
+    const { step: found, unmeasured } = checkpoint.metadata;
+    if (found !== `${step}`) {
+      throw new DataError(`${checkpoint.path}: expected the checkpoint of step ${step}, found ${found}`);
     }
-    return { step, state: await checkpoint.readAll() };
+    return { step, state: await checkpoint.readAll(), unmeasured: unmeasured && JSON.parse(unmeasured) };
   }
 
   /** What was logged under a name, in the order of steps. */
@@ -103,9 +140,14 @@ export class RunFolder {
     return existsSync(path) ? (await Checkpoint.open(path)).readAll() : {};
   }
 
-  #steps(): number[] {
+  /** The names of the checkpoints, and of the best parameters. */
+  #saved(): string[] {
     if (!existsSync(this.#checkpoints)) return [];
-    const steps = readdirSync(this.#checkpoints).flatMap((file) => /^step-(\d+)\.safetensors$/.exec(file)?.[1] ?? []);
+    return readdirSync(this.#checkpoints).filter((file) => file.endsWith('.safetensors'));
+  }
+
+  #steps(): number[] {
+    const steps = this.#saved().flatMap((file) => /^step-(\d+)\.safetensors$/.exec(file)?.[1] ?? []);
     return steps.map(Number).sort((a, b) => a - b);
   }
 
@@ -113,12 +155,12 @@ export class RunFolder {
     const report = trainingReport({
       title: basename(resolve(this.path)),
       recipe: readFileSync(join(this.path, 'recipe.yaml'), 'utf8'),
-      metrics: ['metrics.jsonl', 'timing.jsonl'].flatMap((file) => this.#lines(file)).map((line) => JSON.parse(line)),
+      metrics: logs.flatMap((file) => this.#lines(file)).map((line) => JSON.parse(line)),
     });
     await writeText(join(this.path, 'report.html'), report);
   }
 
-  async #forgetAfter(file: string, step: number): Promise<void> {
+  async #forgetFrom(file: string, step: number): Promise<void> {
     const kept = this.#lines(file).filter((line) => JSON.parse(line).step < step);
     await writeText(join(this.path, file), kept.map((line) => `${line}\n`).join(''));
   }

@@ -1,7 +1,8 @@
 import { UsageError, type Value } from '../core/index.ts';
 import { DecodePool, type FeatureCache, type ImageRecord } from '../data/index.ts';
-import { input, type Tensor } from '../graph/index.ts';
+import { dependencies, input, type Tensor } from '../graph/index.ts';
 import { normalise, type RawImage } from '../image/index.ts';
+import type { ImageEncoder } from '../models/index.ts';
 import { Params, StochasticDepth } from '../nn/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { compileEncoder, encodeImages, finishFeatures, frozenShape, pixelInput } from './image-features.ts';
@@ -91,7 +92,7 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
   const pool = decoder(images, run);
   const depth = new StochasticDepth({
     rate: model.drop_path_rate,
-    blocks: blocksOf(images.state.keys()),
+    blocks: blocksOf(images.encoder),
     batch: run.batch_size_train,
   });
   const drops = model.drop_path_rate > 0;
@@ -138,8 +139,11 @@ const decoder = ({ processor }: ReadEncoder, { seed }: Recipe['run']) => new Dec
 const decode = (pool: DecodePool, { record, dataset, epoch, index }: Drawn, augment: boolean): Promise<RawImage> =>
   pool.load(record.image, augment ? [dataset, epoch, index] : undefined);
 
-/** How many blocks an encoder has, by the names of its weights: `encoder.layer.0.…`, or `encoder.layers.0.…`. */
-export function blocksOf(names: Iterable<string>): number {
-  const numbers = [...names].map((name) => Number(/^encoder\.layers?\.(\d+)\./.exec(name)?.[1] ?? -1));
+/** How many blocks an encoder's features depend on: a CLIP has one more than the Q-Former reads (`vision_feature_layer`). */
+export function blocksOf({ encode, imageSize }: ImageEncoder): number {
+  const p = new Params();
+  const features = encode(p, input('pixelValues', 'float32', [1, 3, imageSize, imageSize]));
+  const names = dependencies([features], p.declared);
+  const numbers = names.map((name) => Number(/^encoder\.layers?\.(\d+)\./.exec(name)?.[1] ?? -1));
   return 1 + Math.max(...numbers);
 }

@@ -1,5 +1,5 @@
 import { CheckpointError, DataError, elements, floats, toFloat32, type Value } from '../core/index.ts';
-import { differentiate, nodesOf, type Tensor } from '../graph/index.ts';
+import { dependencies, differentiate, type Tensor } from '../graph/index.ts';
 import { compile, type Feeds, type Session, type SessionOptions, type Weights } from '../runtime/index.ts';
 import { FrozenWeights } from './frozen-weights.ts';
 import { Optimiser, type OptimiserOptions } from './optimiser.ts';
@@ -48,7 +48,7 @@ export class TrainStep<O extends string, I extends string = never> {
     this.#session = session;
     this.#outputs = outputs;
     this.#frozen = frozen;
-    const { gradients } = optimiser;
+    const gradients = optimiser.gradientsOf(moves);
     this.#fetches = {
       ...Object.fromEntries(outputs.map((name) => [name, null])),
       ...Object.fromEntries(moves.map((name) => [gradientName(name), gradients[name]!])),
@@ -100,7 +100,7 @@ export class TrainStep<O extends string, I extends string = never> {
     return Object.fromEntries(this.#outputs.map((name) => [name, results[name]!])) as Results<O, I>;
   }
 
-  /** {@link gradients}, then one update. Throws DataError on a loss that is not finite, before anything is updated. */
+  /** {@link gradients}, then one update. Throws DataError on a loss or gradient that is not finite, before anything is updated. */
   async run(feeds: Feeds, lr: number): Promise<{ outputs: Results<O, I>; gradientNorm: number }> {
     const outputs = await this.gradients(feeds);
     const loss = toFloat32(outputs.loss)[0]!;
@@ -125,8 +125,8 @@ async function compileWithGradients<O extends string, I extends string>(
   trained: readonly string[],
   { bind, recompute, options }: { bind: Weights; recompute: boolean; options: SessionOptions | undefined },
 ): Promise<Compiled<O, I>> {
-  const read = new Set(nodesOf([outputs.loss]).flatMap((node) => node.inputs));
-  const moves = trained.filter((name) => read.has(declared.get(name)));
+  const read = new Set(dependencies([outputs.loss], declared));
+  const moves = trained.filter((name) => read.has(name));
   const told = Object.entries<Tensor>(inputs ?? {});
   const wrt = [...moves.map((name) => declared.get(name)!), ...told.map(([, x]) => x)];
   const names = [...moves.map(gradientName), ...told.map(([name]) => name)];

@@ -23,12 +23,15 @@ export interface GraphParts {
   readonly dropout: Dropout | undefined;
 }
 
+/** A step of training, or a batch of held-out data, which is the same whenever it is measured. */
+export type BatchUse = { readonly step: number } | { readonly heldOut: number };
+
 /** What the steps of one kind of training are, whatever the pictures come from. */
 export interface StepKind<Item extends ImageRecord, O extends string> {
   /** Losses, all scalars, and perhaps other figures; `loss` is what falls. */
   graph(p: Params, parts: GraphParts): Readonly<Record<O | 'loss', Tensor>>;
-  /** What that graph reads besides the pictures: a function of the records and the step. */
-  feeds(items: readonly Drawn<Item>[], step: number): { tokens: number; feeds: Feeds };
+  /** What that graph reads besides the pictures: a function of the records and where they are used. */
+  feeds(items: readonly Drawn<Item>[], use: BatchUse): { tokens: number; feeds: Feeds };
   /** How much a batch counts beside others, from what it is fed: what its loss is the mean over. */
   weight(feeds: Feeds): number;
   readonly trains: (name: string) => boolean;
@@ -88,7 +91,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
         isNew: kind.isNew,
       }),
       ...(kind.frozen ? { frozen: kind.frozen } : {}),
-      lrFactor: layerDecay(images.state.keys(), run.lr_layer_decay),
+      lrFactor: layerDecay(images.encoder, run.lr_layer_decay),
     },
   );
   const held = heldOut && measureHeldOut(heldOut, kind, { run, optimiser: steps.optimiser });
@@ -98,7 +101,7 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
     async gradients(step) {
       const parts = (await readParts(training, step, run)).map((part) => ({
         ...part,
-        ...kind.feeds(part.items, step),
+        ...kind.feeds(part.items, { step }),
       }));
       const weights = parts.map(({ feeds }) => kind.weight(feeds));
       const total = weights.reduce((a, b) => a + b);
@@ -135,9 +138,9 @@ export function measureHeldOut<Item extends ImageRecord, O extends string>(
     async evaluate() {
       const sums: Record<string, number> = {};
       const { stepsPerEpoch } = data;
-      for (let step = 0; step < stepsPerEpoch; step++) {
-        const { items, imageFeeds } = await data.at(step, stepsPerEpoch);
-        const { tokens, feeds } = kind.feeds(items, step);
+      for (let batch = 0; batch < stepsPerEpoch; batch++) {
+        const { items, imageFeeds } = await data.at(batch, stepsPerEpoch);
+        const { tokens, feeds } = kind.feeds(items, { heldOut: batch });
         const losses = await byLength.run(tokens, { ...feeds, ...imageFeeds });
         for (const [name, x] of Object.entries(losses)) sums[name] = (sums[name] ?? 0) + x / stepsPerEpoch;
       }

@@ -18,11 +18,13 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
     throw new UsageError(`run.eval_metric: expected loss, because nothing was given that measures ${run.eval_metric}`);
   }
   const folder = new RunFolder(run.output_dir, { keep: run.keep_checkpoints });
-  await folder.begin(recipe, { resume: options.resume ?? false });
+  const { resume = false } = options;
+  await folder.begin(recipe, { resume });
   const task = await openTask(recipe, options);
   const { stepsPerEpoch } = task;
   const loop: TrainLoop = {
     folder,
+    resume,
     optimiser: task.optimiser,
     schedule: schedules[run.lr_sched]({
       initLr: run.init_lr,

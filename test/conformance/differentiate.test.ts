@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { toNumbers, type Value, value } from '../../src/core/index.ts';
 import {
   add,
+  cast,
   differentiate,
   exp,
   gather,
   input,
+  layerNormalization,
   mul,
   numbers,
   reduceSum,
@@ -75,6 +77,15 @@ describe('differentiate', () => {
     let y: Tensor = x;
     for (let i = 0; i < 10_000; i++) y = add(y, x);
     expect(await evaluate(differentiate(total(y), [x]), feeds)).toEqual([[10_001, 10_001, 10_001]]);
+  });
+  it('does not pass over the statistics of a layer norm', () => {
+    const [scale, bias] = [numbers([1, 1, 1], 'float64'), numbers([0, 0, 0], 'float64')];
+    const { output, mean, inverseDeviation } = layerNormalization(x, scale, bias, { epsilon: 1e-5 });
+    for (const statistic of [mean, inverseDeviation]) {
+      expect(() => differentiate(total(statistic), [x])).toThrow(/mean and inverse deviation carry no gradient/);
+      const both = add(total(output), cast(total(statistic), { to: 'float64' }));
+      expect(() => differentiate(both, [x])).toThrow(/mean and inverse deviation carry no gradient/);
+    }
   });
   it('wants a scalar', () => {
     expect(() => differentiate(x, [x])).toThrow('the loss must be a scalar, got [3]');

@@ -44,10 +44,9 @@ export class Draw {
     return this.int(0, shape.length - 1);
   }
 
-  /** At least one axis. */
+  /** Any number of axes. */
   axes(shape: readonly number[]): number[] {
-    const first = this.axis(shape);
-    return [...shape.keys()].filter((axis) => axis === first || this.chance());
+    return [...shape.keys()].filter(() => this.chance());
   }
 
   /** Distinct numbers in (low, high), none of them a multiple of the spacing away from 0 but a quarter off. */

@@ -23,7 +23,7 @@ export const train = new Command('train')
     const finished = await trainRecipe(recipe, {
       ...reading,
       resume: options.resume ?? false,
-      measure: heldOutMetric(recipe, reading),
+      measure: heldOutMetric(recipe, { ...reading, signal: interruption }),
       signal: interruption,
       onProgress: (p) => status.show(progressLine(p)),
       onEncoded: (done, total) => status.show(`encoding images: ${done} of ${total}`),

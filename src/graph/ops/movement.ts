@@ -39,11 +39,17 @@ export const expand: Op<One, { shape: Shape }> = defineOp('Expand', {
   encode: ([x], { shape }) => ({ operands: [x, dims(shape)], attributes: {} }),
 });
 
-/** x[start .. end) along one axis; `end` defaults to the axis' end. */
+/** x[start .. end) along one axis; `end` defaults to the axis' end. Bounds count from 0; ONNX's negative ones are not used. */
 export const slice: Op<One, { axis: number; start?: Dim; end?: Dim }> = defineOp('Slice', {
   infer: ([x], attrs) => {
     const { axis, start, end } = span(x, attrs);
     const whole = x.shape[axis]!;
+    if ([start, end].some((bound) => typeof bound === 'number' && bound < 0)) {
+      throw new ShapeError(`bounds count from 0, got ${start} and ${end}`);
+    }
+    if (typeof start === 'number' && typeof end === 'number' && start > end) {
+      throw new ShapeError(`start ${start} is past end ${end}`);
+    }
     if (typeof end === 'number' && typeof whole === 'number' && end > whole) {
       throw new ShapeError(`end ${end} is past axis ${axis} of ${whole}`);
     }

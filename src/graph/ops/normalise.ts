@@ -24,7 +24,10 @@ export const logSoftmax: Op<[x: Tensor], { axis: number }> = defineOp('LogSoftma
   vjp: (g, { output: y, attrs: { axis } }) => [sub(g, mul(exp(y), reduceSum(g, { axes: [axis], keepDims: true })))],
 });
 
-/** y = (x − mean) / √(variance + ε) ⊙ scale + bias over the last axis. Its mean and inverse deviation serve the gradient. */
+/**
+ * y = (x − mean) / √(variance + ε) ⊙ scale + bias over the last axis. Its mean and inverse deviation serve the gradient
+ * and carry none: differentiating through them throws TypeError.
+ */
 export const layerNormalization: MultiOp<
   [x: Tensor, scale: Tensor, bias: Tensor],
   { epsilon: number },
@@ -41,8 +44,10 @@ export const layerNormalization: MultiOp<
     return { output: { dtype: x.dtype, shape: x.shape }, mean: statistic, inverseDeviation: statistic };
   },
   // With x̂ = (x − mean)/σ and h = g ⊙ scale:  x̄ = (h − mean(h) − x̂ mean(h ⊙ x̂)) / σ,  scalē = Σ g ⊙ x̂,  biasē = Σ g
-  vjp: ({ output: g }, { inputs: [x, scale], outputs, attrs: { epsilon } }) => {
-    if (!g) return [null, null, null];
+  vjp: ({ output: g, ...statistic }, { inputs: [x, scale], outputs, attrs: { epsilon } }) => {
+    if (!g || statistic.mean || statistic.inverseDeviation) {
+      throw new TypeError('layerNormalization: its mean and inverse deviation carry no gradient');
+    }
     const last = { axes: [x.shape.length - 1], keepDims: true };
     const { mean, inverseDeviation } = x.dtype === 'float32' ? outputs : statistics(x, epsilon);
     const normalised = mul(sub(x, mean), inverseDeviation);

@@ -19,9 +19,10 @@ function infer([x]: One, { axes, keepDims }: Axes): TensorType {
   return { dtype: x.dtype, shape: keepDims ? kept(x.shape, axes) : x.shape.filter((_, i) => !axes.includes(i)) };
 }
 
+// Where no axes are named, ONNX reduces all of them unless it is told not to.
 const encode = ([x]: One, { axes, keepDims }: Axes) => ({
   operands: [x, numbers(axes, 'int64')],
-  attributes: { keepdims: keepDims ? 1 : 0 },
+  attributes: { keepdims: keepDims ? 1 : 0, ...(axes.length === 0 && { noop_with_empty_axes: 1 }) },
 });
 
 /** A cotangent of a reduced tensor, spread over the axes that were reduced. */

@@ -1,4 +1,4 @@
-import { addDims, type Dim, type Shape, ShapeError, sizeOf } from '../../core/index.ts';
+import { addDims, type Dim, type Shape, ShapeError, sizeOf, toNumbers } from '../../core/index.ts';
 import { defineOp, type Op, operator } from '../define-op.ts';
 import { dims, numbers, type Tensor } from '../tensor.ts';
 import { cast, equal, sub, where } from './elementwise.ts';
@@ -7,12 +7,26 @@ import { gemm } from './mat-mul.ts';
 import { expand, reshape, slice, unsqueeze } from './movement.ts';
 import { argMax, cumSum } from './reduce.ts';
 
-/** Whole rows by index: embedding tables, and images of a batch. Indices are int64 and carry no gradient. */
+/**
+ * Whole rows by index: embedding tables, and images of a batch. Indices are int64, count from 0 and carry no gradient. What
+ * is read at ONNX's negative ones would get no gradient; they are not looked for at run time.
+ */
 
-/** Whole rows x[indices] along axis 0: x [N, ...], indices [I...] -> [I..., ...]. An embedding table is read so. */
+/** Throws ShapeError where indices that are known already do not count from 0. */
+function checkIndices({ source }: Tensor): void {
+  if (source.kind !== 'constant') return;
+  const negative = toNumbers(source.value).find((index) => index < 0);
+  if (negative !== undefined) throw new ShapeError(`indices count from 0, got ${negative}`);
+}
+
+/**
+ * Whole rows x[indices] along axis 0: x [N, ...], indices [I...] -> [I..., ...]. An embedding table is read so. Throws
+ * ShapeError on negative constants.
+ */
 export const gather: Op<[x: Tensor, indices: Tensor]> = defineOp('Gather', {
   infer: ([x, indices]) => {
     if (indices.dtype !== 'int64') throw new ShapeError(`indices must be int64, got ${indices.dtype}`);
+    checkIndices(indices);
     return { dtype: x.dtype, shape: [...indices.shape, ...x.shape.slice(1)] };
   },
   vjp: (g, { inputs: [x, indices] }) => [scatterAdd(x.shape, indices, g), null],
@@ -22,9 +36,10 @@ export const gather: Op<[x: Tensor, indices: Tensor]> = defineOp('Gather', {
 /**
  * Zeros of `shape` with `rows` added at `indices` along axis 0; rows with equal indices add up. They do so in a matrix
  * product, always in the same order: ONNX Runtime's ScatterND adds on several threads at once, which loses terms where
- * two threads add to one row.
+ * two threads add to one row. Throws ShapeError on negative constants.
  */
 export const scatterAdd = operator((shape: Shape, indices: Tensor, rows: Tensor): Tensor => {
+  checkIndices(indices);
   const [entries, ...rest] = shape as [Dim, ...Dim[]];
   const count = sizeOf(indices.shape);
   const at = reshape(indices, { shape: [count] });
