@@ -91,6 +91,21 @@ export class Tokenizer {
     return [...prefix, ...kept, ...suffix];
   }
 
+  /**
+   * The ids of a text that goes on from a prompt, without special tokens: those after the prompt's own in both together,
+   * with a blank between them where the prompt does not end in white space. A tokenizer may begin every text with a blank
+   * of its own (Llama's `Prepend`), so a text alone does not give them. Where the prompt's ids do not begin those of both,
+   * because its end and the text's beginning are one piece, they are the ids of the blank and the text alone.
+   */
+  encodeAfter(prompt: string, text: string): number[] {
+    const bare = { addSpecialTokens: false };
+    const gap = prompt === '' || /\s$/.test(prompt) ? '' : ' ';
+    const before = this.encode(prompt, bare);
+    const whole = this.encode(prompt + gap + text, bare);
+    const goesOn = before.every((id, i) => whole[i] === id);
+    return goesOn ? whole.slice(before.length) : this.encode(gap + text, bare);
+  }
+
   /** The ids of several texts, padded to one length. Throws ConfigError where padding is needed and has no token. */
   encodeBatch(texts: readonly string[], options: BatchOptions = {}): Encoding {
     const rows = texts.map((text) => this.encode(text, options));

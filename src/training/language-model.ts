@@ -86,9 +86,8 @@ export function tokeniseTexts(
     const start = encoded.length > 0 ? encoded : [tokenizer.require('bos')];
     if (target === undefined) return { read: start, labels: [] };
     if (lm.kind === 'encoder-decoder') return { read: start, labels: tokenizer.encode(target, { maxLength }) };
-    const gap = prompt === '' || prompt.endsWith(' ') ? '' : ' ';
     const left = maxLength - start.length - 1;
-    const written = [...tokenizer.encode(`${gap}${target}`, { addSpecialTokens: false }).slice(0, left), endToken];
+    const written = [...tokenizer.encodeAfter(prompt, target).slice(0, left), endToken];
     return { read: [...start, ...written], labels: [...start.map(() => -100), ...written] };
   });
   const id = () => tokenizer.special.pad ?? endToken;
