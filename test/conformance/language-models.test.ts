@@ -34,6 +34,7 @@ const variants: Record<keyof typeof languageModels, readonly string[]> = {
 
 /** What transformers 5 writes in the configurations of some, where that is not what 4 wrote. */
 const savedByFive: Readonly<Record<string, object>> = {
+  'llama grouped, tied': { rope_theta: undefined, rope_parameters: { rope_theta: 100_000, rope_type: 'default' } },
   't5 first': { tie_word_embeddings: true, scale_decoder_outputs: true },
   't5 v1.1': { tie_word_embeddings: true, scale_decoder_outputs: false },
 };
@@ -206,6 +207,15 @@ describe('a text_config', () => {
   });
 
   it.each([
+    { rope_scaling: null },
+    { rope_scaling: { rope_type: 'default' } },
+    { rope_scaling: { type: 'default' } },
+    { rope_parameters: { rope_theta: 10_000 } },
+  ])('may say that rotary positions are not scaled: %j', (json) => {
+    expect(() => languageModel({ model_type: 'llama', ...json })).not.toThrow();
+  });
+
+  it.each([
     [
       { model_type: 'opt', hidden_size: 30, num_attention_heads: 4 },
       /hidden_size: expected a multiple of num_attention_heads 4/,
@@ -218,6 +228,11 @@ describe('a text_config', () => {
     [
       { model_type: 'llama', rope_scaling: { rope_type: 'llama3' } },
       /rope_scaling: scaled rotary positions are not supported/,
+    ],
+    [{ model_type: 'llama', rope_scaling: { factor: 2 } }, /rope_scaling: scaled rotary positions are not supported/],
+    [
+      { model_type: 'llama', rope_parameters: { rope_theta: 500_000, rope_type: 'llama3' } },
+      /rope_parameters: scaled rotary positions .* expected the rope_type default, found \{.*"llama3"\}/,
     ],
     [{ model_type: 'llama', head_dim: 7 }, /head_dim: rotary positions need an even number, found 7/],
     [{ model_type: 't5', d_model: '512' }, /d_model: /],
