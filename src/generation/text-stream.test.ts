@@ -22,11 +22,11 @@ describe('streamText', () => {
   it('gives, in pieces of whole characters, the text before the first stop string', async () => {
     const word = fc.constantFrom('a', 'ab', '</s', '>', '\n', ' ', '\n\n', 'é', '🦜', '</s>', '日本');
     const text = fc.array(word, { minLength: 1, maxLength: 12 }).map((words) => words.join(''));
-    const stop = fc.subarray(['</s>', '\n\n', 'aba', 'ba']);
+    const stop = fc.subarray(['</s>', '\n\n', 'aba', 'ba', ' a', 'é ']);
     await fc.assert(
       fc.asyncProperty(text, stop, async (whole, strings) => {
         const pieces = await collect(streamText(bytesOf(whole), { decode, stop: strings }));
-        expect(pieces.join('')).toBe(cutAtStop(whole, strings).trimEnd());
+        expect(pieces.join('')).toBe(cutAtStop(whole, strings).trim());
         for (const piece of pieces) expect(piece).not.toMatch(/\uFFFD|^$/);
       }),
     );

@@ -10,7 +10,7 @@ export interface TextStreamOptions {
 
 /**
  * The text of one sequence, in pieces, each as soon as later tokens cannot change it: half a character, white space and
- * what may be the beginning of a stop string wait. White space at the end is not part of it.
+ * what may be the beginning of a stop string wait. White space at its beginning and its end is not part of it.
  */
 export async function* streamText(
   tokens: AsyncIterable<Pick<WrittenToken, 'token' | 'finish'>>,
@@ -22,8 +22,9 @@ export async function* streamText(
     ids.push(token);
     const text = cutAtStop(decode(ids), stop);
     const certain = finish ? text.trimEnd().length : certainLength(text, stop);
-    if (certain <= shown) continue;
-    yield text.slice(shown, certain);
+    const from = Math.max(shown, text.length - text.trimStart().length);
+    if (certain <= from) continue;
+    yield text.slice(from, certain);
     shown = certain;
   }
 }

@@ -132,7 +132,7 @@ function generationOf(
   prompt: Prompt,
   { lm, tokenizer, endTokens, stopStrings, ...options }: WritingOptions & SequenceOptions & Start,
 ): { decode: (ids: readonly number[]) => string; generation: GenerationOptions } {
-  const decode = (ids: readonly number[]) => tokenizer.decode(ids).trim();
+  const decode = (ids: readonly number[]) => tokenizer.decode(ids); // with the white space that a stop string may have
   const { maxNewTokens = defaultNewTokens } = options;
   requireRoom(lm, prompt, maxNewTokens);
   const stop = stopStrings?.length ? stopsAt(stopStrings, decode) : undefined;
