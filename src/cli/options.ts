@@ -49,6 +49,7 @@ const writingFlags = [
   'minNewTokens',
   'numBeams',
   'lengthPenalty',
+  'earlyStopping',
   'repetitionPenalty',
   'noRepeatNgramSize',
   'stopStrings',
@@ -66,12 +67,18 @@ export const withWriting = (command: Command): Command =>
     .option('--min-new-tokens <n>', 'tokens to write at least', wholeNumber)
     .option('--num-beams <n>', 'search with so many beams', wholeNumber)
     .option('--length-penalty <p>', 'of beams: above 0 favours long texts', number)
+    .addOption(
+      new Option(
+        '--early-stopping [never]',
+        'of beams: stop at enough texts; never: not before none can be better',
+      ).choices(['never']),
+    )
     .option('--repetition-penalty <p>', 'above 1: less of what is there already', number)
     .option('--no-repeat-ngram-size <n>', 'no so many tokens twice in a row of a text', wholeNumber)
     .option('--stop-strings <text>', 'a text ends before this; may be given again', oneMore)
     .option('--do-sample', 'draw tokens instead of taking the likeliest')
     .option('--temperature <t>', 'of the draws', number)
-    .option('--top-k <k>', 'draw from the k likeliest tokens', wholeNumber)
+    .option('--top-k <k>', 'draw from the k likeliest tokens: 50 by default, 0 for all', wholeNumber)
     .option('--top-p <p>', 'draw from the likeliest tokens of total probability p', number)
     .option('-s, --seed <n>', 'of the draws', wholeNumber);
 
