@@ -13,3 +13,7 @@ it('stops beams early, or never, or as is usual', () => {
   expect(parse('--early-stopping', 'never').earlyStopping).toBe('never');
   expect(() => parse('--early-stopping', 'soon')).toThrow(/early-stopping/);
 });
+
+it('takes --no-repeat-ngram-size for a size', () => {
+  expect(parse('--no-repeat-ngram-size', '3').noRepeatNgramSize).toBe(3);
+});

@@ -74,13 +74,20 @@ export const withWriting = (command: Command): Command =>
       ).choices(['never']),
     )
     .option('--repetition-penalty <p>', 'above 1: less of what is there already', number)
-    .option('--no-repeat-ngram-size <n>', 'no so many tokens twice in a row of a text', wholeNumber)
+    .addOption(noRepeatNgramSize())
     .option('--stop-strings <text>', 'a text ends before this; may be given again', oneMore)
     .option('--do-sample', 'draw tokens instead of taking the likeliest')
     .option('--temperature <t>', 'of the draws', number)
     .option('--top-k <k>', 'draw from the k likeliest tokens: 50 by default, 0 for all', wholeNumber)
     .option('--top-p <p>', 'draw from the likeliest tokens of total probability p', number)
     .option('-s, --seed <n>', 'of the draws', wholeNumber);
+
+/** Commander takes an option that begins with `--no-` for the negative of another, unless it is told that it is none. */
+function noRepeatNgramSize(): Option {
+  const option = new Option('--no-repeat-ngram-size <n>', 'no so many tokens twice in a row of a text');
+  option.negate = false;
+  return option.argParser(wholeNumber);
+}
 
 const oneMore = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
