@@ -106,7 +106,8 @@ export async function readQueryPrompts(sessions: Sessions, features: Value, prom
   const rows = prompts.map((prompt) => [start, ...tokenizer.encode(prompt, { addSpecialTokens: false })]);
   const text = padSequences(rows, { id: () => tokenizer.require('pad'), side: 'left' });
   const prompt: Prompt = { past, ...text };
-  return { prompt, tokenizer, endTokens: [tokenizer.require('sep')], lm: captionWriter(sessions.files.config) };
+  const [lm, endTokens] = [captionWriter(sessions.files.config), [tokenizer.require('sep')]];
+  return { prompt, history: rows, tokenizer, endTokens, lm }; // transformers' penalties look at all of input_ids
 }
 
 /** What writes, and what it knows of the prompts: see `readPrompts`. */

@@ -179,6 +179,25 @@ describe('a stop string of white space', () => {
   });
 });
 
+it('repeats no words of the prompt where no n-grams may repeat', async () => {
+  const options = {
+    maxNewTokens: 8,
+    minNewTokens: 8,
+    doSample: true,
+    temperature: 9,
+    numReturnSequences: 20,
+    prompt: 'cat',
+  };
+  for (const each of [writer, model]) {
+    const wordsOf = async (noRepeatNgramSize: number) =>
+      textsOf(await each.caption([pictures[0]!], { ...options, noRepeatNgramSize }))
+        .join(' ')
+        .split(' ');
+    expect(await wordsOf(0)).toContain('cat');
+    expect(await wordsOf(1)).not.toContain('cat');
+  }
+});
+
 describe('positions', () => {
   it('that a prompt leaves too few of are counted before anything is written', async () => {
     const { config, language } = model.files;
