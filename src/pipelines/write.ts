@@ -66,7 +66,11 @@ export async function* streamByLanguageModel(
     return yield written!.text;
   }
   const { decode, generation } = generationOf(prompt, { ...options, ...start });
-  yield* streamText(streamTokens(model, prompt, generation), { decode, stop: options.stopStrings });
+  yield* streamText(streamTokens(model, prompt, generation), {
+    decode,
+    stop: options.stopStrings,
+    cleanUp: start.tokenizer.cleanUp,
+  });
 }
 
 /** What the language model goes on from, and what it ends with. */

@@ -47,8 +47,9 @@ export class Tokenizer {
   readonly special: SpecialTokens;
   readonly paddingSide: Side;
   readonly truncationSide: Side;
+  /** Whether gaps before punctuation and contractions are closed in texts of ids, unless the caller says otherwise. */
+  readonly cleanUp: boolean;
   readonly #library: Library;
-  readonly #cleanUp: boolean;
   /** What the template puts before and after every text. */
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
@@ -66,7 +67,7 @@ export class Tokenizer {
     // transformers' Llama classes pad on the left without saying so in the file.
     this.paddingSide = config.padding_side ?? (config.tokenizer_class?.startsWith('Llama') ? 'left' : 'right');
     this.truncationSide = config.truncation_side ?? 'right';
-    this.#cleanUp = config.clean_up_tokenization_spaces ?? false;
+    this.cleanUp = config.clean_up_tokenization_spaces ?? false;
     // Every text's template is read off one text's ids, so that texts can be truncated between its special tokens.
     const bare = this.#library.encode('a', { add_special_tokens: false }).ids;
     const full = this.#library.encode('a').ids;
@@ -118,7 +119,7 @@ export class Tokenizer {
 
   /** The text of ids. Ids beyond the vocabulary, which padded output layers can produce, stand for nothing. */
   decode(ids: ArrayLike<number | bigint>, options: DecodeOptions = {}): string {
-    const { skipSpecialTokens = true, cleanUp = this.#cleanUp } = options;
+    const { skipSpecialTokens = true, cleanUp = this.cleanUp } = options;
     const known = Array.from(ids, Number).filter((id) => this.#library.id_to_token(id) !== undefined);
     if (known.length === 0) return ''; // which the library refuses
     return this.#library.decode(known, {
