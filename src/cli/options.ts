@@ -49,6 +49,7 @@ const writingFlags = [
   'minNewTokens',
   'numBeams',
   'lengthPenalty',
+  'earlyStopping',
   'repetitionPenalty',
   'noRepeatNgramSize',
   'stopStrings',
@@ -66,14 +67,27 @@ export const withWriting = (command: Command): Command =>
     .option('--min-new-tokens <n>', 'tokens to write at least', wholeNumber)
     .option('--num-beams <n>', 'search with so many beams', wholeNumber)
     .option('--length-penalty <p>', 'of beams: above 0 favours long texts', number)
+    .addOption(
+      new Option(
+        '--early-stopping [never]',
+        'of beams: stop at enough texts; never: not before none can be better',
+      ).choices(['never']),
+    )
     .option('--repetition-penalty <p>', 'above 1: less of what is there already', number)
-    .option('--no-repeat-ngram-size <n>', 'no so many tokens twice in a row of a text', wholeNumber)
+    .addOption(noRepeatNgramSize())
     .option('--stop-strings <text>', 'a text ends before this; may be given again', oneMore)
     .option('--do-sample', 'draw tokens instead of taking the likeliest')
     .option('--temperature <t>', 'of the draws', number)
-    .option('--top-k <k>', 'draw from the k likeliest tokens', wholeNumber)
+    .option('--top-k <k>', 'draw from the k likeliest tokens: 50 by default, 0 for all', wholeNumber)
     .option('--top-p <p>', 'draw from the likeliest tokens of total probability p', number)
     .option('-s, --seed <n>', 'of the draws', wholeNumber);
+
+/** Commander takes an option that begins with `--no-` for the negative of another, unless it is told that it is none. */
+function noRepeatNgramSize(): Option {
+  const option = new Option('--no-repeat-ngram-size <n>', 'no so many tokens twice in a row of a text');
+  option.negate = false;
+  return option.argParser(wholeNumber);
+}
 
 const oneMore = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 

@@ -73,6 +73,24 @@ describe('generate', () => {
     });
   });
 
+  it("draws from transformers' 50 likeliest tokens where topK is not set, and from all where it is 0", async () => {
+    const logits = Array.from({ length: 60 }, (_, token) => token / 1000);
+    const options = { doSample: true, maxNewTokens: 1, numReturnSequences: 2000 };
+    const drawn = async (topK?: number) => {
+      const [sequences] = await generate(markov([logits]), [0], { ...options, topK });
+      return new Set(sequences!.map(({ tokens }) => tokens[0]));
+    };
+    expect(await drawn()).toEqual(new Set(Array.from({ length: 50 }, (_, i) => 10 + i)));
+    expect((await drawn(0)).size).toBe(60);
+  });
+
+  it('repeats n-grams where their size is 0', async () => {
+    const written = (noRepeatNgramSize?: number) =>
+      generate(counting(), [3], { maxNewTokens: 14, noRepeatNgramSize }).then(tokensOf);
+    expect(await written(0)).toEqual(await written());
+    expect(await written(2)).not.toEqual(await written());
+  });
+
   it('draws the same for a prompt alone and in a batch, and something else with another seed', async () => {
     const model = () => markov(Array.from({ length: 20 }, () => new Array<number>(20).fill(0)));
     const options = { doSample: true, numReturnSequences: 2, maxNewTokens: 12 };

@@ -27,7 +27,7 @@ export interface GenerationOptions {
   /** Draw tokens instead of taking the most likely one. */
   readonly doSample?: boolean | undefined;
   readonly temperature?: number | undefined;
-  /** Draw from the k most likely tokens. */
+  /** Draw from the k most likely tokens; 0: from all. Default 50. */
   readonly topK?: number | undefined;
   /** Draw from the fewest most likely tokens whose probabilities sum to this. */
   readonly topP?: number | undefined;
@@ -38,7 +38,7 @@ export interface GenerationOptions {
 
   /** Above 1: tokens that are in the sequence already become less likely (Keskar et al. 2019). */
   readonly repetitionPenalty?: number | undefined;
-  /** No n-gram of this size twice. */
+  /** No n-gram of this size twice. Default 0: n-grams may repeat. */
   readonly noRepeatNgramSize?: number | undefined;
   /**
    * By prompt, the ids before the first new one that the last two options look at: transformers' `generate` counts the
@@ -49,7 +49,15 @@ export interface GenerationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Checked = 'maxNewTokens' | 'minNewTokens' | 'numBeams' | 'lengthPenalty' | 'earlyStopping' | 'numReturnSequences';
+type Checked =
+  | 'maxNewTokens'
+  | 'minNewTokens'
+  | 'numBeams'
+  | 'lengthPenalty'
+  | 'earlyStopping'
+  | 'numReturnSequences'
+  | 'topK'
+  | 'noRepeatNgramSize';
 /** Options with defaults, checked. */
 export interface ResolvedOptions extends Omit<GenerationOptions, Checked | 'eosTokenId'> {
   readonly maxNewTokens: number;
@@ -58,6 +66,8 @@ export interface ResolvedOptions extends Omit<GenerationOptions, Checked | 'eosT
   readonly lengthPenalty: number;
   readonly earlyStopping: boolean | 'never';
   readonly numReturnSequences: number;
+  readonly topK: number;
+  readonly noRepeatNgramSize: number;
   readonly endTokens: readonly number[];
 }
 
@@ -77,8 +87,8 @@ const limits = {
   minNewTokens: whole(0),
   numBeams: whole(1),
   numReturnSequences: whole(1),
-  noRepeatNgramSize: whole(1),
-  topK: whole(1),
+  noRepeatNgramSize: whole(0),
+  topK: whole(0),
   topP: { holds: (p) => p > 0 && p <= 1, expected: 'a number above 0 and at most 1' },
   temperature: positive,
   repetitionPenalty: positive,
@@ -107,6 +117,8 @@ export function resolveOptions({ eosTokenId, ...options }: GenerationOptions): R
     lengthPenalty: options.lengthPenalty ?? 1,
     earlyStopping: options.earlyStopping ?? false,
     numReturnSequences,
+    topK: options.topK ?? 50,
+    noRepeatNgramSize: options.noRepeatNgramSize ?? 0,
     endTokens: eosTokenId === undefined ? [] : [eosTokenId].flat(),
   };
 }

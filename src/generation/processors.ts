@@ -71,11 +71,11 @@ export const topP =
 export function processorsOf(o: ResolvedOptions): LogitsProcessor {
   const chain: LogitsProcessor[] = [];
   if (o.repetitionPenalty !== undefined) chain.push(repetitionPenalty(o.repetitionPenalty));
-  if (o.noRepeatNgramSize !== undefined) chain.push(noRepeatNgram(o.noRepeatNgramSize));
+  if (o.noRepeatNgramSize > 0) chain.push(noRepeatNgram(o.noRepeatNgramSize));
   if (o.minNewTokens > 0) chain.push(minNewTokens(o.minNewTokens, o.endTokens));
   if (o.doSample) {
     if (o.temperature !== undefined) chain.push(temperature(o.temperature));
-    if (o.topK !== undefined) chain.push(topK(o.topK));
+    if (o.topK > 0) chain.push(topK(o.topK));
     if (o.topP !== undefined) chain.push(topP(o.topP));
   }
   return (scores, written) => {

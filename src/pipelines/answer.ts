@@ -1,7 +1,7 @@
 import { UsageError, type Value } from '../core/index.ts';
 import { fillIn } from '../text/index.ts';
 import { imageFeatures, imagesOf, type OneImage } from './images.ts';
-import { tokenLogProbabilities } from './likelihood.ts';
+import { continuations, tokenLogProbabilities } from './likelihood.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
 import {
@@ -78,8 +78,9 @@ async function readQuestion(
 const candidatesAtOnce = 64;
 
 /**
- * Candidates by their likelihood, the end included, not by that of a token: so the reference ranks (LAVIS, `predict_class`
- * of blip2_t5_instruct.py and blip2_vicuna_instruct.py, whose mean is over a batch's padded length).
+ * Candidates by the likelihood of the whole of each, not by that of a token: so the reference ranks (LAVIS, `predict_class`,
+ * whose mean is over a batch's padded length). The end counts, as in blip2_t5_instruct.py; in blip2_vicuna_instruct.py it
+ * does not.
  */
 async function rankAnswers(
   sessions: Sessions,
@@ -88,14 +89,10 @@ async function rankAnswers(
 ): Promise<Written[]> {
   if (candidates.length === 0) throw new UsageError('candidates: expected at least one answer, found none');
   const language = sessions.language();
-  const { tokenizer, endTokens, lm } = language;
   const { language_projection } = await readQueries(sessions, features, [prompt]);
-  const rows = candidates.map((candidate) => [
-    ...tokenizer.encode(` ${candidate}`, { addSpecialTokens: false }),
-    endTokens[0]!,
-  ]);
+  const rows = continuations(language, prompt, candidates);
   const read = { softPrompts: language_projection as Value<'float32'>, ...encodePrompts(language, [prompt]) };
-  requireRoom(lm, read, Math.max(...rows.map((row) => row.length)));
+  requireRoom(language.lm, read, Math.max(...rows.map((row) => row.length)));
   const model = await sessions.languageModel();
   const scores: number[] = [];
   for (let start = 0; start < rows.length; start += candidatesAtOnce) {

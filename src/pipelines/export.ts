@@ -8,6 +8,7 @@ import {
   writeJson,
   writeText,
 } from '../hub/index.ts';
+import { readImageProcessorJson } from '../image/index.ts';
 import { quantisePerChannel } from '../quantise/index.ts';
 import { scaleOf } from '../runtime/index.ts';
 import { readTokenizerFiles } from '../text/index.ts';
@@ -64,7 +65,7 @@ async function exportForTransformers({
   await writeJson(join(to, 'config.json'), config);
   await writeJson(join(to, 'processor_config.json'), processor);
   await writeJson(join(to, 'preprocessor_config.json'), {
-    ...(await readJsonObject(join(model.folder, 'preprocessor_config.json'))),
+    ...(await readImageProcessorJson(model.folder)).json,
     image_processor_type: 'BlipImageProcessor',
   });
   await writeText(join(to, 'tokenizer.json'), `${JSON.stringify(tokenizer.tokenizer)}\n`);

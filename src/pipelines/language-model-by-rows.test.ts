@@ -38,3 +38,27 @@ it('is compiled anew for the first rows that are many, and when it is needed onl
   await model.release();
   expect(notes).toEqual(['few is released', 'many is released']);
 });
+
+it('is compiled again where that failed, and is released whatever failed', async () => {
+  const notes: string[] = [];
+  let free = false;
+  const model = new LanguageModelByRows({
+    few: async () => noting('few', notes),
+    many: async () => {
+      if (!free) throw new Error('out of memory');
+      return noting('many', notes);
+    },
+    manyFrom: 4,
+  });
+  const read = (rows: number) => {
+    const ids = int64s([rows, 1], new Array<number>(rows).fill(1));
+    return model.prefill({ inputIds: ids, attentionMask: ids }, { copies: 1 });
+  };
+  await read(1);
+  await expect(read(4)).rejects.toThrow('out of memory');
+  await read(1);
+  free = true;
+  await read(4);
+  await model.release();
+  expect(notes).toEqual(['few reads', 'few reads', 'many reads', 'few is released', 'many is released']);
+});

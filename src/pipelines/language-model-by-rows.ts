@@ -1,4 +1,5 @@
 import type { CompiledLanguageModel, Decoding, Prompt } from '../generation/index.ts';
+import { MadeOnce } from './made-once.ts';
 
 interface Options {
   /** Compiles it for few rows at a time. */
@@ -16,8 +17,7 @@ interface Options {
  */
 export class LanguageModelByRows implements CompiledLanguageModel {
   readonly #options: Options;
-  #few: Promise<CompiledLanguageModel> | undefined;
-  #many: Promise<CompiledLanguageModel> | undefined;
+  readonly #compiled = new MadeOnce();
 
   constructor(options: Options) {
     this.#options = options;
@@ -30,13 +30,12 @@ export class LanguageModelByRows implements CompiledLanguageModel {
   }
 
   #compiledFor(rows: number): Promise<CompiledLanguageModel> {
-    if (rows >= this.#options.manyFrom) this.#many ??= this.#options.many();
-    if (this.#many) return this.#many;
-    this.#few ??= this.#options.few();
-    return this.#few;
+    const { few, many, manyFrom } = this.#options;
+    const compiled = this.#compiled;
+    return rows >= manyFrom || compiled.has('many') ? compiled.get('many', many) : compiled.get('few', few);
   }
 
-  async release(): Promise<void> {
-    for (const model of [this.#few, this.#many]) await (await model)?.release();
+  release(): Promise<void> {
+    return this.#compiled.release();
   }
 }

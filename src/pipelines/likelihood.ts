@@ -2,6 +2,7 @@ import { UsageError } from '../core/index.ts';
 import type { Decoding } from '../generation/index.ts';
 import { captionPrompt } from './caption.ts';
 import { type Images, imageFeatures } from './images.ts';
+import type { ConnectedLanguageModel } from './model-files.ts';
 import type { Sessions } from './sessions.ts';
 import { readPrompts, readQueryPrompts, requireRoom } from './write.ts';
 
@@ -30,14 +31,18 @@ export async function captionLogProbabilities(
   const [model, start] = sessions.files.language
     ? [await sessions.languageModel(), await readPrompts(sessions, features, prompts)]
     : [await sessions.writer(), await readQueryPrompts(sessions, features, prompts)];
-  const gap = prompt === '' || prompt.endsWith(' ') ? '' : ' ';
-  const rows = captions.map((caption) => [
-    ...start.tokenizer.encode(gap + caption, { addSpecialTokens: false }),
-    start.endTokens[0]!,
-  ]);
+  const rows = continuations(start, prompt, captions);
   requireRoom(start.lm, start.prompt, Math.max(...rows.map((row) => row.length)));
   return tokenLogProbabilities(await model.prefill(start.prompt, { copies: 1 }), rows, signal);
 }
+
+/** The tokens of each text as it goes on from a prompt, and its end. An encoder-decoder's decoder begins with the text. */
+export const continuations = (
+  { lm, tokenizer, endTokens }: Pick<ConnectedLanguageModel, 'lm' | 'tokenizer' | 'endTokens'>,
+  prompt: string,
+  texts: readonly string[],
+): number[][] =>
+  texts.map((text) => [...tokenizer.encodeAfter(lm.kind === 'decoder' ? prompt : '', text), endTokens[0]!]);
 
 /** The natural log-probability of each token of each row, which goes on from what has been read. */
 export async function tokenLogProbabilities(

@@ -130,7 +130,11 @@ export async function writeQuantised(
       first,
       names.flatMap((name) => sourcesOf(name, { files, layers, planned })),
     );
-    const other = await rowFormats(await openModel(first), { largeFrom, forManyRows: precision === 'int8' });
+    const other = await rowFormats(await openModel(first), {
+      largeFrom,
+      forManyRows: precision === 'int8',
+      signal,
+    });
     if (other.size > 0) await write(second, await packedAnew(first, { files, layers, other }));
     await rename(other.size > 0 ? second : first, to);
   } finally {

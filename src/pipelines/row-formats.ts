@@ -15,15 +15,17 @@ interface RowFormatOptions {
   readonly largeFrom?: number | undefined;
   /** Whether layers are kept for many rows as well: a folder of pictures, where all of the language model is in int8. */
   readonly forManyRows: boolean;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * The int8 layers of a quantised model that would better be kept in other formats, and in which: those of the policy whose
- * output moves little enough where their rows are rounded so, measured on a text that the model reads.
+ * output moves little enough where their rows are rounded so, measured on a text that the model reads. Throws the signal's
+ * reason before and after the graph that measures is compiled.
  */
 export async function rowFormats(
   files: ModelFiles,
-  { largeFrom, forManyRows }: RowFormatOptions,
+  { largeFrom, forManyRows, signal }: RowFormatOptions,
 ): Promise<Map<string, readonly RowFormat[]>> {
   const { language, checkpoint } = files;
   // An encoder-decoder's long prompt goes through its encoder, where blocks are no faster.
@@ -37,14 +39,24 @@ export async function rowFormats(
     [outputName(weight, 'int8_blocks'), int8_blocks],
     ...(forManyRows ? [[outputName(weight, 'int8_columns'), int8_columns]] : []),
   ]);
-  const session = await compile<string>(Object.fromEntries(outputs), weightsFrom(checkpoint.entries));
+  signal?.throwIfAborted();
+  // It runs once: weights are read where they lie instead of repacked, and its threads do not wait for more.
+  const options = { mapped: true, spinning: false };
+  const session = await compile<string>(Object.fromEntries(outputs), weightsFrom(checkpoint.entries), options);
   const { inputIds, attentionMask } = encodePrompts(language, [sampleText]);
-  const found = await session.run({
-    language_projection: floats([1, 0, language.lm.width], []),
-    input_ids: inputIds,
-    attention_mask: attentionMask,
-  });
-  await session.release();
+  const measure = () =>
+    session.run({
+      language_projection: floats([1, 0, language.lm.width], []),
+      input_ids: inputIds,
+      attention_mask: attentionMask,
+    });
+  let found: Awaited<ReturnType<typeof measure>>;
+  try {
+    signal?.throwIfAborted();
+    found = await measure();
+  } finally {
+    await session.release();
+  }
   const tolerates = (weight: string, format: RowFormat) =>
     toNumbers(found[outputName(weight, format)]!)[0]! <= toleratedRows;
   const inBlocks = [...errors.keys()].filter((weight) => tolerates(weight, 'int8_blocks'));

@@ -15,12 +15,9 @@ import {
 } from './graphs.ts';
 import { LanguageModelByRows } from './language-model-by-rows.ts';
 import { hasManyRows, storedFormat } from './layer-formats.ts';
+import { MadeOnce } from './made-once.ts';
 import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
 import { SeenImages } from './seen-images.ts';
-
-interface Released {
-  release(): Promise<void>;
-}
 
 /** A model's graphs, each compiled when it is first used. */
 export class Sessions {
@@ -36,7 +33,7 @@ export class Sessions {
    * another device multiplies, want as many rows as there are.
    */
   readonly packed: boolean;
-  readonly #compiled = new Map<string, Promise<Released>>();
+  readonly #compiled = new MadeOnce();
 
   constructor(files: ModelFiles, options: SessionOptions) {
     this.files = files;
@@ -81,7 +78,9 @@ export class Sessions {
   /** The Q-Former as a caption's writer. */
   writer(): Promise<CompiledLanguageModel> {
     this.#require('writing', 'write captions');
-    return this.#once('writer', () => compileLanguageModel(captionWriter(this.files.config), this.#language('')));
+    return this.#compiled.get('writer', () =>
+      compileLanguageModel(captionWriter(this.files.config), this.#language('')),
+    );
   }
 
   languageModel(): Promise<CompiledLanguageModel> {
@@ -89,7 +88,7 @@ export class Sessions {
     const compiled = (session: SessionOptions) =>
       compileLanguageModel(lm, { ...this.#language('language_model'), session });
     const few = () => compiled(this.#options);
-    return this.#once('language model', async () => {
+    return this.#compiled.get('language model', async () => {
       // Where they lie in their files, floats are read as fast by a single row as repacked ones, and are ready at once.
       if (this.#mapped.mapped)
         return new LanguageModelByRows({ few: () => compiled(this.#mapped), many: few, manyFrom: 2 });
@@ -105,11 +104,9 @@ export class Sessions {
   }
 
   /** Frees what was compiled, and what is remembered. */
-  async release(): Promise<void> {
+  release(): Promise<void> {
     this.seen.clear();
-    const compiled = await Promise.all(this.#compiled.values());
-    this.#compiled.clear();
-    for (const each of compiled) await each.release();
+    return this.#compiled.release();
   }
 
   #require(head: keyof ModelFiles['heads'], use: string): void {
@@ -128,13 +125,7 @@ export class Sessions {
     build: (p: Params) => Graph<O>,
     options: SessionOptions = this.#options,
   ): Promise<Session<O>> {
-    return this.#once(name, () => compile(build(new Params()), this.#weights(), options));
-  }
-
-  #once<T extends Released>(name: string, make: () => Promise<T>): Promise<T> {
-    const made = (this.#compiled.get(name) as Promise<T> | undefined) ?? make();
-    this.#compiled.set(name, made);
-    return made;
+    return this.#compiled.get(name, () => compile(build(new Params()), this.#weights(), options));
   }
 }
 

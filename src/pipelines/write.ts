@@ -66,7 +66,11 @@ export async function* streamByLanguageModel(
     return yield written!.text;
   }
   const { decode, generation } = generationOf(prompt, { ...options, ...start });
-  yield* streamText(streamTokens(model, prompt, generation), { decode, stop: options.stopStrings });
+  yield* streamText(streamTokens(model, prompt, generation), {
+    decode,
+    stop: options.stopStrings,
+    cleanUp: start.tokenizer.cleanUp,
+  });
 }
 
 /** What the language model goes on from, and what it ends with. */
@@ -106,7 +110,8 @@ export async function readQueryPrompts(sessions: Sessions, features: Value, prom
   const rows = prompts.map((prompt) => [start, ...tokenizer.encode(prompt, { addSpecialTokens: false })]);
   const text = padSequences(rows, { id: () => tokenizer.require('pad'), side: 'left' });
   const prompt: Prompt = { past, ...text };
-  return { prompt, tokenizer, endTokens: [tokenizer.require('sep')], lm: captionWriter(sessions.files.config) };
+  const [lm, endTokens] = [captionWriter(sessions.files.config), [tokenizer.require('sep')]];
+  return { prompt, history: rows, tokenizer, endTokens, lm }; // transformers' penalties look at all of input_ids
 }
 
 /** What writes, and what it knows of the prompts: see `readPrompts`. */
@@ -132,7 +137,7 @@ function generationOf(
   prompt: Prompt,
   { lm, tokenizer, endTokens, stopStrings, ...options }: WritingOptions & SequenceOptions & Start,
 ): { decode: (ids: readonly number[]) => string; generation: GenerationOptions } {
-  const decode = (ids: readonly number[]) => tokenizer.decode(ids).trim();
+  const decode = (ids: readonly number[]) => tokenizer.decode(ids); // with the white space that a stop string may have
   const { maxNewTokens = defaultNewTokens } = options;
   requireRoom(lm, prompt, maxNewTokens);
   const stop = stopStrings?.length ? stopsAt(stopStrings, decode) : undefined;

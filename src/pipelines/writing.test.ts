@@ -1,5 +1,5 @@
 /** How many texts are written, in what order and pieces, where they end, and what there is room for. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -147,6 +147,55 @@ describe('a stop string', () => {
       expect((await collect(each.streamCaption(pictures[0]!, { ...options, stopStrings }))).join('')).toBe(before);
     }
   });
+});
+
+describe('a stop string of white space', () => {
+  it.each(['the first word', 'a later word'])('ends a text as soon as it is written: %s', async (which) => {
+    const options = { maxNewTokens: 8 };
+    const [whole] = await model.caption([pictures[0]!], { ...options, minNewTokens: 8 });
+    const words = whole!.text.split(' ');
+    const at =
+      which === 'the first word' ? 0 : words.findIndex((word, i) => i > 0 && !words.slice(0, i).includes(word));
+    // The same model, but with a line break for that word.
+    const other = join(folder, which);
+    await writeRandomModel(other, { language: true });
+    const file = join(other, 'tokenizer.json');
+    const { model: tokenizer, ...rest } = JSON.parse(await readFile(file, 'utf8'));
+    const vocab = Object.fromEntries(
+      Object.entries(tokenizer.vocab).map(([piece, id]) => [piece === words[at] ? '\n' : piece, id]),
+    );
+    await writeFile(file, JSON.stringify({ ...rest, model: { ...tokenizer, vocab } }));
+    const breaking = await Blip2.fromPretrained(other);
+    const [cut] = await breaking.caption([pictures[0]!], { ...options, stopStrings: ['\n'] });
+    expect(cut!.text).toBe(words.slice(0, at).join(' '));
+    const shorter = await Promise.all(
+      Array.from({ length: 8 }, (_, n) => model.caption([pictures[0]!], { maxNewTokens: n + 1 })),
+    );
+    const upToIt = shorter.flat().find(({ text }) => text.split(' ').filter(Boolean).length > at);
+    expect(cut!.logProbability).toBeCloseTo(upToIt!.logProbability, 5);
+    const pieces = await collect(breaking.streamCaption(pictures[0]!, { ...options, stopStrings: ['\n'] }));
+    expect(pieces.join('')).toBe(cut!.text);
+    await breaking.release();
+  });
+});
+
+it('repeats no words of the prompt where no n-grams may repeat', async () => {
+  const options = {
+    maxNewTokens: 8,
+    minNewTokens: 8,
+    doSample: true,
+    temperature: 9,
+    numReturnSequences: 20,
+    prompt: 'cat',
+  };
+  for (const each of [writer, model]) {
+    const wordsOf = async (noRepeatNgramSize: number) =>
+      textsOf(await each.caption([pictures[0]!], { ...options, noRepeatNgramSize }))
+        .join(' ')
+        .split(' ');
+    expect(await wordsOf(0)).toContain('cat');
+    expect(await wordsOf(1)).not.toContain('cat');
+  }
 });
 
 describe('positions', () => {

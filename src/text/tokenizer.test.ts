@@ -32,6 +32,48 @@ describe('encoding', () => {
   });
 });
 
+describe('a text after a prompt', () => {
+  /** Llama's: every text begins with a blank of the tokenizer's own. */
+  const pieces = ['<unk>', '▁', 'a', 'c', 't', 'o', 'n', 'e', 'w', 'at', '▁c', '▁cat', '▁a', '▁t', 'wo', '▁two'];
+  const llama = Tokenizer.fromJson({
+    added_tokens: [],
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+      ],
+    },
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    model: {
+      type: 'BPE',
+      unk_token: '<unk>',
+      vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])),
+      merges: ['a t', '▁ c', '▁c at', '▁ a', '▁ t', 'w o', '▁t wo'],
+    },
+  });
+  const pieceOf = (id: number) => llama.piece(id);
+
+  it('has the ids that follow those of the prompt in both together', () => {
+    const bare = { addSpecialTokens: false };
+    for (const each of [tokenizer, llama]) {
+      for (const prompt of ['', 'a', 'two', 'a red']) {
+        for (const text of ['a', 'cat', 'two apples', 'a cat.']) {
+          const whole = each.encode(prompt === '' ? text : `${prompt} ${text}`, bare);
+          expect([...each.encode(prompt, bare), ...each.encodeAfter(prompt, text)]).toEqual(whole);
+        }
+      }
+    }
+    expect(llama.encodeAfter('two', 'cat').map(pieceOf)).toEqual(['▁cat']); // one blank, not two
+  });
+  it('is read on its own where the prompt ends within a piece', () => {
+    expect(llama.encodeAfter('two ', 'cat').map(pieceOf)).toEqual(['▁cat']);
+    expect(llama.encode('two ').map(pieceOf)).toEqual(['▁two', '▁']);
+  });
+});
+
 describe('decoding', () => {
   it('skips special tokens unless told otherwise, and ids beyond the vocabulary always', () => {
     expect(tokenizer.decode([2, 5, 7, 8, 9999, 9, 3])).toBe('a apples.');

@@ -47,8 +47,9 @@ export class Tokenizer {
   readonly special: SpecialTokens;
   readonly paddingSide: Side;
   readonly truncationSide: Side;
+  /** Whether gaps before punctuation and contractions are closed in texts of ids, unless the caller says otherwise. */
+  readonly cleanUp: boolean;
   readonly #library: Library;
-  readonly #cleanUp: boolean;
   /** What the template puts before and after every text. */
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
@@ -66,7 +67,7 @@ export class Tokenizer {
     // transformers' Llama classes pad on the left without saying so in the file.
     this.paddingSide = config.padding_side ?? (config.tokenizer_class?.startsWith('Llama') ? 'left' : 'right');
     this.truncationSide = config.truncation_side ?? 'right';
-    this.#cleanUp = config.clean_up_tokenization_spaces ?? false;
+    this.cleanUp = config.clean_up_tokenization_spaces ?? false;
     // Every text's template is read off one text's ids, so that texts can be truncated between its special tokens.
     const bare = this.#library.encode('a', { add_special_tokens: false }).ids;
     const full = this.#library.encode('a').ids;
@@ -91,6 +92,21 @@ export class Tokenizer {
     return [...prefix, ...kept, ...suffix];
   }
 
+  /**
+   * The ids of a text that goes on from a prompt, without special tokens: those after the prompt's own in both together,
+   * with a blank between them where the prompt does not end in white space. A tokenizer may begin every text with a blank
+   * of its own (Llama's `Prepend`), so a text alone does not give them. Where the prompt's ids do not begin those of both,
+   * because its end and the text's beginning are one piece, they are the ids of the blank and the text alone.
+   */
+  encodeAfter(prompt: string, text: string): number[] {
+    const bare = { addSpecialTokens: false };
+    const gap = prompt === '' || /\s$/.test(prompt) ? '' : ' ';
+    const before = this.encode(prompt, bare);
+    const whole = this.encode(prompt + gap + text, bare);
+    const goesOn = before.every((id, i) => whole[i] === id);
+    return goesOn ? whole.slice(before.length) : this.encode(gap + text, bare);
+  }
+
   /** The ids of several texts, padded to one length. Throws ConfigError where padding is needed and has no token. */
   encodeBatch(texts: readonly string[], options: BatchOptions = {}): Encoding {
     const rows = texts.map((text) => this.encode(text, options));
@@ -103,7 +119,7 @@ export class Tokenizer {
 
   /** The text of ids. Ids beyond the vocabulary, which padded output layers can produce, stand for nothing. */
   decode(ids: ArrayLike<number | bigint>, options: DecodeOptions = {}): string {
-    const { skipSpecialTokens = true, cleanUp = this.#cleanUp } = options;
+    const { skipSpecialTokens = true, cleanUp = this.cleanUp } = options;
     const known = Array.from(ids, Number).filter((id) => this.#library.id_to_token(id) !== undefined);
     if (known.length === 0) return ''; // which the library refuses
     return this.#library.decode(known, {

@@ -92,10 +92,9 @@ export function tokeniseTexts(
     const start = encoded.length > 0 ? encoded : [tokenizer.require('bos')];
     if (target === undefined) return { read: start, labels: [] };
     if (lm.kind === 'encoder-decoder') return { read: start, labels: tokenizer.encode(target, { maxLength }) };
-    const gap = prompt === '' || prompt.endsWith(' ') ? '' : ' ';
     const left = maxLength - start.length;
     // What is cut has not ended.
-    const written = [...tokenizer.encode(`${gap}${target}`, { addSpecialTokens: false }), endToken].slice(0, left);
+    const written = [...tokenizer.encodeAfter(prompt, target), endToken].slice(0, left);
     // Without a prompt the first token is learnt as well: the queries then say that a text begins (blip2_opt.py).
     const asked = prompt === '' ? start : start.map(() => ignoreIndex);
     return { read: [...start, ...written], labels: [...asked, ...written] };

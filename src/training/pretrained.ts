@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import { ConfigError, type StoredTensor, UsageError, type Value } from '../core/index.ts';
 import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
-import { parseImageProcessor } from '../image/index.ts';
+import { parseImageProcessor, readImageProcessorJson } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
 import type { EncoderWithWeights } from './image-features.ts';
@@ -27,7 +27,7 @@ export async function readEncoder(
   model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number } & PictureKeys,
 ): Promise<ReadEncoder> {
   const folder = await resolveModel(model.image_encoder);
-  const preprocessor = await readJsonObject(join(folder, 'preprocessor_config.json'));
+  const { json: preprocessor } = await readImageProcessorJson(folder);
   const json = await readJsonObject(join(folder, 'config.json'));
   const checkpoint = await Checkpoint.open(folder);
   // A whole CLIP, or a BLIP-2: its image side.
@@ -106,7 +106,7 @@ export async function readPretrained(
     images: encoderOf(
       {
         config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
-        preprocessor: await readJsonObject(join(folder, 'preprocessor_config.json')),
+        preprocessor: (await readImageProcessorJson(folder)).json,
         state: stateBelow(parts[0], checkpoint),
         pooling: config.image_feature_pooling,
       },

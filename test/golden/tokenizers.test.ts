@@ -68,6 +68,16 @@ describe.each(Object.entries(golden.tokenizers))('%s', async (name, expected) =>
       expect(tokenizer.encode(text), text).toEqual(row.ids_special);
     }
   });
+  it('goes on from a prompt with the rest of the ids', () => {
+    for (const [text, row] of rows) {
+      for (const { index } of text.matchAll(/(?<=\S) (?=\S)/g)) {
+        const prompt = text.slice(0, index);
+        const before = tokenizer.encode(prompt, { addSpecialTokens: false });
+        if (!before.every((id, i) => row.ids[i] === id)) continue; // a piece of the whole reaches over the prompt's end
+        expect([...before, ...tokenizer.encodeAfter(prompt, text.slice(index + 1))], text).toEqual(row.ids);
+      }
+    }
+  });
   it('pads and truncates, on either side', () => {
     for (const [text, row] of rows) {
       const length = row.padded.input_ids.length;

@@ -19,21 +19,25 @@ const schema = z.object({
   feed_forward_proj: z.enum(['relu', 'gated-gelu']).default('relu'),
   /** Says what `feed_forward_proj` leaves open: BLIP-2's Flan-T5 has exact GELU, plain Flan-T5 its approximation. */
   dense_act_fn: activation.optional(),
+  /** Whether the head is the embedding table, and reads scaled hidden states; see `scale_decoder_outputs`. */
   tie_word_embeddings: z.boolean().default(true),
+  /** What transformers 5 keeps that in; `tie_word_embeddings` is then always true. */
+  scale_decoder_outputs: z.boolean().nullish(),
   decoder_start_token_id: z.int().nonnegative().default(0),
 });
 
 /** The configuration of a Hugging Face `T5ForConditionalGeneration`; the defaults are T5-small's. */
-export interface T5Config extends z.infer<typeof schema> {
+export interface T5Config extends Omit<z.infer<typeof schema>, 'scale_decoder_outputs'> {
   num_decoder_layers: number;
   dense_act_fn: ActivationName;
 }
 
 /** Throws ConfigError naming the first wrong field. */
 export function parseT5Config(json: unknown): T5Config {
-  const parsed = parseTextConfig(schema, json);
+  const { scale_decoder_outputs, ...parsed } = parseTextConfig(schema, json);
   return {
     ...parsed,
+    tie_word_embeddings: scale_decoder_outputs ?? parsed.tie_word_embeddings,
     num_decoder_layers: parsed.num_decoder_layers ?? parsed.num_layers,
     dense_act_fn: parsed.dense_act_fn ?? (parsed.feed_forward_proj === 'relu' ? 'relu' : 'gelu_new'),
   };
