@@ -4,8 +4,8 @@ import { input } from '../graph/index.ts';
 import { poolPatches } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { compile } from '../runtime/index.ts';
-import { PatchDropout, withPatchDropout } from './patch-dropout.ts';
-import type { StepImages } from './step-images.ts';
+import { PatchDropout } from './patch-dropout.ts';
+import { type StepImages, withPatchDropout } from './step-images.ts';
 
 /** Two pictures of a class token and four patches, each feature a pair: its picture's number and its own. */
 const [batch, features] = [2, 5];

@@ -2,7 +2,6 @@ import { int64s, random } from '../core/index.ts';
 import { fixed, gather, input, reshape, type Tensor } from '../graph/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import type { EncoderWithWeights } from './image-features.ts';
-import type { StepImages } from './step-images.ts';
 
 interface PatchDropoutOptions {
   /** The share of patches that a step does not see. */
@@ -77,13 +76,3 @@ interface DropoutPlace {
   readonly seed: number;
   readonly before: 'blocks' | 'Q-Former';
 }
-
-/** Pictures whose features a step reads in part. */
-export const withPatchDropout = <Loaded>(images: StepImages<Loaded>, dropout: PatchDropout): StepImages<Loaded> => ({
-  ...images,
-  embeds: (p, batch) => dropout.keep(images.embeds(p, batch)),
-  feeds: async (loaded, step) => ({
-    ...(await images.feeds(loaded, step)),
-    ...dropout.feeds(step, loaded.length),
-  }),
-});

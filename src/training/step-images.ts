@@ -117,6 +117,16 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
   };
 }
 
+/** Pictures whose features a step reads in part. */
+export const withPatchDropout = <Loaded>(images: StepImages<Loaded>, dropout: PatchDropout): StepImages<Loaded> => ({
+  ...images,
+  embeds: (p, batch) => dropout.keep(images.embeds(p, batch)),
+  feeds: async (loaded, step) => ({
+    ...(await images.feeds(loaded, step)),
+    ...dropout.feeds(step, loaded.length),
+  }),
+});
+
 /** What of a recipe says how pictures are read. */
 export type StepSettings = Pick<Recipe, 'model' | 'data' | 'run'>;
 

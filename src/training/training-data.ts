@@ -3,7 +3,7 @@ import { concatenate, type Dataset, type ImageRecord, type OpenOptions, type Rec
 import type { Feeds } from '../runtime/index.ts';
 import { BatchPlan } from './batch-plan.ts';
 import { encodeDataset, openFeatureCache } from './image-features.ts';
-import { PatchDropout, withPatchDropout } from './patch-dropout.ts';
+import { PatchDropout } from './patch-dropout.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import type { DatasetChoice } from './recipe.ts';
 import {
@@ -14,6 +14,7 @@ import {
   type StepImages,
   type StepSettings,
   trainedImages,
+  withPatchDropout,
 } from './step-images.ts';
 import { sessionOptions } from './steps-by-length.ts';
 import type { TrainOptions } from './task.ts';
