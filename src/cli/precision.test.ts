@@ -28,7 +28,7 @@ describe.concurrent('--precision', () => {
     const asked = await blip2([...caption, '-m', model, '--precision', 'int8'], { env });
     expect(asked).toMatchObject({ code: 0, stderr: '' });
     const kept = await readdir(join(folder, 'home', 'blip2'));
-    expect(kept).toEqual([expect.stringMatching(/^model-int8-[0-9a-f]{16}$/)]);
+    expect(kept).toEqual([expect.stringMatching(/^model-int8-[0-9a-f]{12}-[0-9a-f]{16}$/)]);
 
     const exported = join(folder, 'int8');
     await blip2(['export', model, exported, '--precision', 'int8'], { env });

@@ -26,12 +26,11 @@ export {
   rerankScore,
 } from './match.ts';
 export type { ModelFiles } from './model-files.ts';
+export { folderAt, removeQuantised } from './quantised-cache.ts';
 export {
-  folderAt,
   type PrecisionChoice,
   precisionChoices,
   type QuantiseProgress,
-  removeQuantised,
   writeQuantised,
 } from './quantised-folder.ts';
 export type { TraceInputs } from './trace.ts';

@@ -1,22 +1,12 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../hub/index.ts';
 import { readPretrained } from '../training/pretrained.ts';
-import {
-  Blip2,
-  exportModel,
-  exportOnnx,
-  folderAt,
-  layerGroups,
-  type PrecisionChoice,
-  removeQuantised,
-  writeQuantised,
-} from './index.ts';
+import { Blip2, exportModel, exportOnnx, layerGroups, type PrecisionChoice, writeQuantised } from './index.ts';
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -252,39 +242,6 @@ it('a layer that four bits would round too much is kept in eight', async () => {
     ['language_model.model.layers.{1}.self_attn.q_proj.weight', 'int8_blocks'],
   ]);
   await model.release();
-});
-
-describe('folderAt', () => {
-  it('is the folder itself for fp32, and the same cached one for each other precision', async () => {
-    expect(await folderAt(at('model'), {})).toBe(at('model'));
-    expect(await folderAt(at('model'), { precision: 'fp32' })).toBe(at('model'));
-    expect(await folderAt(at('model'), { precision: 'auto', device: 'webgpu' })).toBe(at('model'));
-    const cached = await folderAt(at('model'), { precision: 'auto' });
-    expect(cached).not.toBe(await folderAt(at('model'), { precision: 'int4' }));
-    await writeFile(join(cached, 'mark'), '');
-    expect(await folderAt(at('model'), { precision: 'int8' })).toBe(cached);
-    expect(await folderAt(relative('.', at('model')), { precision: 'int8' })).toBe(cached);
-    expect(await readFile(join(cached, 'mark'), 'utf8')).toBe('');
-  });
-
-  it('leaves nothing behind when it is told to remove what it made of a model', async () => {
-    await writeRandomModel(at('other'));
-    const [own, of] = [
-      await folderAt(at('model'), { precision: 'int8' }),
-      await folderAt(at('other'), { precision: 'int8' }),
-    ];
-    await removeQuantised(at('other'));
-    expect([existsSync(own), existsSync(of), existsSync(at('other'))]).toEqual([true, false, true]);
-    await removeQuantised(folder); // no model
-  });
-
-  it('refuses to make another precision of a quantised folder', async () => {
-    await writeQuantised(at('model'), at('only-int8'), 'int8');
-    await expect(folderAt(at('only-int8'), { precision: 'int4' })).rejects.toThrow(UsageError);
-    await expect(folderAt(at('only-int8'), { precision: 'fp32' })).rejects.toThrow(
-      /only-int8 is kept in int8; for fp32, name the model/,
-    );
-  });
 });
 
 it('the pocket model writes the same captions in int8', async () => {

@@ -1,10 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { toFloat32, UsageError } from '../core/index.ts';
 import {
   Checkpoint,
-  hubSettings,
   type JsonObject,
   readJsonObject,
   readTensor,
@@ -40,43 +39,7 @@ export interface QuantiseOptions {
 }
 
 /** The layout of quantised folders; another number, and cached ones are made anew. */
-const layout = 5;
-
-interface FolderOptions extends QuantiseOptions {
-  readonly precision?: PrecisionChoice | undefined;
-  readonly device?: string | undefined;
-}
-
-/**
- * The folder of a model at a precision: the model's own where nothing has to change, else one in the cache, beside the
- * hub's, which is written when it is first asked for. Throws UsageError where a model that was quantised before is asked
- * for at another precision.
- */
-export async function folderAt(
-  folder: string,
-  { precision, device = 'cpu', ...options }: FolderOptions,
-): Promise<string> {
-  const stored = storedPrecision(await readJsonObject(join(folder, 'config.json')));
-  const chosen = precision === 'auto' ? (stored ?? (device === 'cpu' ? 'int8' : 'fp32')) : (precision ?? stored);
-  if (stored && chosen !== stored) {
-    throw new UsageError(`${folder} is kept in ${stored}; for ${chosen}, name the model that it was made from`);
-  }
-  if (stored || chosen === undefined || chosen === 'fp32') return folder;
-  const cached = await cachePath(folder, chosen);
-  if (await exists(cached)) return cached;
-  await writeQuantised(folder, cached, chosen, options).catch(async (error: unknown) => {
-    if (!(await exists(cached))) throw error; // else another process was faster
-  });
-  return cached;
-}
-
-/** Removes what `folderAt` has made of a model; of a folder that is no BLIP-2 there is nothing. */
-export async function removeQuantised(folder: string): Promise<void> {
-  for (const precision of precisions) {
-    const cached = await cachePath(folder, precision).catch(() => undefined);
-    if (cached) await rm(cached, { recursive: true, force: true });
-  }
-}
+export const layout = 5;
 
 /** The precision that a folder was quantised to, from its config.json. */
 export function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {
@@ -226,21 +189,7 @@ function packedSources(layer: LinearWeight, format: Format, read: () => Promise<
   ];
 }
 
-/** Other files, or another layout, is another path. */
-async function cachePath(folder: string, precision: Precision): Promise<string> {
-  const files = await openModel(folder);
-  const hash = createHash('sha256').update(JSON.stringify([layout, precision, await realpath(folder)]));
-  hash.update(await readFile(join(folder, 'config.json')));
-  for (const file of files.checkpoint.files) {
-    const { size, mtimeMs } = await stat(file);
-    hash.update(JSON.stringify([basename(file), size, mtimeMs]));
-  }
-  const { cacheFolder } = await hubSettings();
-  const name = `${basename(resolve(folder))}-${precision}-${hash.digest('hex').slice(0, 16)}`;
-  return join(dirname(cacheFolder), 'blip2', name);
-}
-
-const exists = (path: string): Promise<boolean> =>
+export const exists = (path: string): Promise<boolean> =>
   stat(path).then(
     () => true,
     () => false,

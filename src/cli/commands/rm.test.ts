@@ -19,18 +19,19 @@ afterEach(async () => {
 });
 
 /** A model in the cache, as the hub's own tools lay it out. Returns its snapshot. */
-async function cache(name: string, commit: string): Promise<string> {
+async function cache(name: string, commit: string, { ref = true } = {}): Promise<string> {
   const folder = join(home, 'hub', `models--us--${name}`);
   const snapshot = join(folder, 'snapshots', commit);
   await mkdir(join(folder, 'refs'), { recursive: true });
-  await writeFile(join(folder, 'refs/main'), commit);
+  if (ref) await writeFile(join(folder, 'refs/main'), commit);
   await writeRandomModel(snapshot);
   return snapshot;
 }
 
 it('removes a model and its quantised copies, and no other', async () => {
   const [one, two] = [await cache('one', 'a'.repeat(40)), await cache('two', 'b'.repeat(40))];
-  for (const snapshot of [one, two]) await folderAt(snapshot, { precision: 'int8' });
+  const old = await cache('one', 'c'.repeat(40), { ref: false });
+  for (const snapshot of [one, two, old]) await folderAt(snapshot, { precision: 'int8' });
   await rm.parseAsync(['us/one'], { from: 'user' });
   expect(await readdir(join(home, 'hub'))).toEqual(['models--us--two']);
   expect(await readdir(join(home, 'blip2'))).toEqual([expect.stringMatching(/^b{40}-int8-/)]);

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { DataError } from '../../core/index.ts';
@@ -12,8 +13,8 @@ export const rm = new Command('rm')
     const cached = await listCachedModels(settings);
     const found = cached.find(({ id }) => id === model);
     if (!found) throw new DataError(`${model}: no such model in ${settings.cacheFolder}`);
-    for (const commit of new Set(Object.values(found.refs))) {
-      await removeQuantised(join(found.folder, 'snapshots', commit));
-    }
+    // Also those that no branch stands for any more, or that were asked for by their commit.
+    const snapshots = join(found.folder, 'snapshots');
+    for (const commit of await readdir(snapshots).catch(() => [])) await removeQuantised(join(snapshots, commit));
     await removeCachedModel(model, settings);
   });
