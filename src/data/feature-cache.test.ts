@@ -140,6 +140,22 @@ describe('caching the features of records', () => {
     cache.close();
   });
 
+  it.each([
+    ['several datasets', false],
+    ['several datasets, one with a picture that cannot be used', true],
+  ])('tells records of %s apart that have the same id', async (_, broken) => {
+    const cache = new FeatureCache(join(folder, 'cache'), shape);
+    const three = await records({ 'a.png': '#f00', 'b.png': '#ff0', 'c.png': '#000' });
+    if (broken) await writeFile(join(folder, 'b.png'), 'no image');
+    const same: Records = { ...three, record: (i) => ({ ...three.record(i), id: 'same' }) };
+    const skipped: string[] = [];
+    const onSkip = (error: DataError) => skipped.push(error.message);
+    const keys = await cacheFeatures(same, cache, { processor, encode, onSkip });
+    expect(keys.map((key) => key && read(cache, key)[0])).toEqual([1, broken ? undefined : 1, 0]);
+    expect(skipped).toEqual(broken ? [expect.stringMatching(/^record same: .*b\.png/)] : []);
+    cache.close();
+  });
+
   it('encodes a shard anew that was written anew', async () => {
     const cache = new FeatureCache(join(folder, 'cache'), shape);
     const path = join(folder, 'shard.tar');

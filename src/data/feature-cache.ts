@@ -177,7 +177,6 @@ async function encodeMissing(
   const missing = [...keys.keys()].filter((i) => !cache.has(keys[i]!) && !seen.has(keys[i]!) && seen.add(keys[i]!));
   if (missing.length === 0) return;
 
-  const keyOf = new Map(missing.map((i) => [records.record(i).id, keys[i]!]));
   const subset: Records<ImageRecord> = { length: missing.length, record: (i) => records.record(missing[i]!) };
   const loader = new Loader(subset, {
     batchSize,
@@ -190,7 +189,7 @@ async function encodeMissing(
     let done = 0;
     for await (const batch of loader.batches(undefined, { epochs: 1, ...(signal ? { signal } : {}) })) {
       add(
-        batch.records.map(({ id }) => keyOf.get(id)!),
+        batch.indices.map((i) => keys[missing[i]!]!),
         await encode(batch.pixelValues),
       );
       done += batch.records.length;
