@@ -303,6 +303,13 @@ describe('questions in JSON lines', () => {
     expect(one).toMatchObject({ id: expect.stringMatching(/q\.jsonl:2$/), answers: [{ text: 'yes', weight: 1 }] });
   });
 
+  it('have none where the answers are not public', async () => {
+    const hidden = { image: 'images/a.png', question: 'What is it?' };
+    const records = all(await open([hidden, { ...hidden, answer: null }, { ...hidden, answers: null }]));
+    expect(records).toHaveLength(3);
+    for (const record of records) expect(record).toMatchObject({ answers: [], references: [] });
+  });
+
   it.each([
     ['a missing image', { ...good, image: 'b.png', question_id: 6 }, /q\.jsonl:2: field image: .*b\.png/],
     ['no answers', { ...good, answers: [], question_id: 6 }, /q\.jsonl:2: field answers: .*at least one/],

@@ -105,9 +105,14 @@ export function checkCaptions(captions: readonly string[], where: string): strin
 
 /**
  * Answers as people gave them: what of a QuestionRecord depends on them. Equal answers are one, weighted by how many gave
- * it, as LAVIS weighs VQAv2's ten. Throws DataError naming `where` if there is none or one is empty.
+ * it, as LAVIS weighs VQAv2's ten. Where a split's answers are not public, they are absent or null, and the record has
+ * none. Throws DataError naming `where` if a list of answers is empty or one of them is.
  */
-export function checkAnswers(given: readonly string[], where: string): Pick<QuestionRecord, 'answers' | 'references'> {
+export function checkAnswers(
+  given: readonly string[] | null | undefined,
+  where: string,
+): Pick<QuestionRecord, 'answers' | 'references'> {
+  if (given === null || given === undefined) return { answers: [], references: [] };
   const references = given.map((answer) => answer.trim());
   if (references.length === 0) throw new DataError(`${where}: expected at least one answer, found none`);
   if (references.includes('')) throw new DataError(`${where}: expected an answer, found an empty one`);

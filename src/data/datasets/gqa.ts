@@ -7,7 +7,10 @@ const entry = z.object({
   imageId: z.string().min(1),
   question: z.string(),
   /** Absent in the splits whose answers are not public. */
-  answer: z.string().optional(),
+  answer: z
+    .string()
+    .transform((text) => [text])
+    .optional(),
   types: z.object({ structural: z.string().optional() }).optional(),
 });
 
@@ -25,9 +28,7 @@ export const gqa = defineDataset(
           imageId,
           image: imageFile(join(images, `${imageId}.jpg`), `${where}: field imageId`),
           question: checkQuestion(question, `${where}: field question`),
-          ...(answer === undefined
-            ? { answers: [], references: [] }
-            : checkAnswers([answer], `${where}: field answer`)),
+          ...checkAnswers(answer, `${where}: field answer`),
           kind: types?.structural,
         };
       };

@@ -43,7 +43,7 @@ export const vqa = defineDataset(
           imageId: String(image_id),
           image: imageFile(join(images, name), `${where}: field image_id`),
           question: checkQuestion(question, `${where} (${question_id}): field question`),
-          ...(annotated ? answersOf(annotated.get(question_id), question_id) : { answers: [], references: [] }),
+          ...(annotated ? answersOf(annotated.get(question_id), question_id) : checkAnswers(undefined, where)),
         };
       };
       return keepGood(make, onBad);
