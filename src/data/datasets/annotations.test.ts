@@ -206,6 +206,13 @@ describe('vqa', () => {
     expect(first).toMatchObject({ id: '42000', answers: [], references: [] });
   });
 
+  it('finds the pictures of test-dev2015 in test2015', async () => {
+    await putImages('COCO_test2015_000000000042.jpg');
+    const asked = await put('test-dev.json', { ...head, data_subtype: 'test-dev2015', questions });
+    const [first] = all(await open({}, {}, { questions: asked, annotations: undefined }));
+    expect(first!.image).toMatchObject({ path: join(dir, 'images/COCO_test2015_000000000042.jpg') });
+  });
+
   it('finds pictures by another pattern of names', async () => {
     await putImages('000000000042.png');
     const [first] = all(await open({}, {}, { image_name: '{image_id}.png' }));

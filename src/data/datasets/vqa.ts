@@ -25,7 +25,10 @@ export const vqa = defineDataset(
     questions: z.string(),
     annotations: z.string().optional(),
     images: z.string(),
-    /** A picture's name: `{subtype}` is the questions' `data_subtype`, `{image_id}` COCO's number in twelve digits. */
+    /**
+     * A picture's name: `{subtype}` is the questions' `data_subtype`, `test2015` for those of `test-dev2015`, which is a
+     * part of it; `{image_id}` COCO's number in twelve digits.
+     */
     image_name: z.string().default('COCO_{subtype}_{image_id}.jpg'),
   }),
   async ({ questions, annotations, images, image_name }, onBad) => {
@@ -36,7 +39,7 @@ export const vqa = defineDataset(
       const make = (): QuestionRecord => {
         const { question_id, image_id, question } = checkRow(row, questionRow, where);
         const name = image_name
-          .replaceAll('{subtype}', data_subtype)
+          .replaceAll('{subtype}', data_subtype.replace('-dev', ''))
           .replaceAll('{image_id}', String(image_id).padStart(12, '0'));
         return {
           id: String(question_id),
