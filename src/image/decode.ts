@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { DataError } from '../core/index.ts';
+import { fillTransparent } from './gif.ts';
 import { divide255, type RawImage } from './raw-image.ts';
 
 export interface DecodeOptions {
@@ -31,7 +32,9 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   try {
     if (format === 'HEIC') return await heicPixels(bytes, { alpha, limitInputPixels });
     const autoOrient = options.exifRotate ?? false;
-    return await pixelsOf(sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels, autoOrient }), alpha);
+    const input = sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels, autoOrient });
+    if (format === 'GIF' && !alpha) return fillTransparent(await pixelsOf(input, true), bytes);
+    return await pixelsOf(input, alpha);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw new DataError(`${name}: expected a whole ${format} image, the decoder says: ${reason}`, { cause });
