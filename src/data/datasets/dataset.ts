@@ -130,4 +130,5 @@ export function checkQuestion(question: string, where: string): string {
 }
 
 /** A value that may be missing, as a list. */
-export const oneOrNone = <T>(value: T | undefined): T[] => (value === undefined ? [] : [value]);
+export const oneOrNone = <T>(value: T | null | undefined): T[] =>
+  value === null || value === undefined ? [] : [value];

@@ -146,6 +146,17 @@ describe('webdataset', () => {
     expect(await Promise.all(contents)).toEqual([png, Buffer.from('two'), Buffer.from('three!')]);
   });
 
+  it.each([
+    ['text beside json about other things', { txt: 'a cat', json: '[{"bbox": [1, 2]}]' }, ['a cat']],
+    ['text beside broken json', { txt: 'a cat', json: '{' }, ['a cat']],
+    ['json that is a list of them', { json: '["a cat", "a pet"]' }, ['a cat', 'a pet']],
+    ['json where one field is null', { json: '{"caption": "a cat", "captions": null}' }, ['a cat']],
+  ])('takes captions from %s', async (_, parts, captions) => {
+    const named = Object.entries(parts).map(([extension, content]) => [`1.${extension}`, content] as const);
+    const path = await tarFile('x.tar', { '1.png': png, ...Object.fromEntries(named) });
+    expect(all(await openDataset({ type: 'webdataset', path })).map((record) => record.captions)).toEqual([captions]);
+  });
+
   it('names a truncated shard and where it ends, or keeps what is whole', async () => {
     const path = await tarFile('x.tar', {
       '1.png': png,
@@ -169,6 +180,16 @@ describe('webdataset', () => {
       'json without a caption',
       { '1.png': 'image', '1.json': '{"url": "u"}' },
       /x\.tar: 1: expected at least one caption/,
+    ],
+    [
+      'a caption of null',
+      { '1.png': 'image', '1.json': '{"caption": null}' },
+      /x\.tar: 1: expected at least one caption/,
+    ],
+    [
+      'json of another kind',
+      { '1.png': 'image', '1.json': '{"captions": 3}' },
+      /x\.tar: 1\.json: field captions: .*array/,
     ],
     ['broken json', { '1.png': 'image', '1.json': '{' }, /x\.tar: 1\.json: expected JSON/],
   ])('names a sample with %s', async (_, members: Record<string, string>, message) => {
