@@ -157,6 +157,23 @@ describe('webdataset', () => {
     expect(all(await openDataset({ type: 'webdataset', path })).map((record) => record.captions)).toEqual([captions]);
   });
 
+  it('passes no samples as arguments, of which a shard of 120,000 has more than fit on the stack', async () => {
+    const members = Array.from({ length: 50 }, (_, i) => ({ [`${i}.png`]: png, [`${i}.txt`]: 'a cat' }));
+    const path = await tarFile('x.tar', Object.assign({}, ...members));
+    const { push } = Array.prototype;
+    let most = 0;
+    Array.prototype.push = function (...items) {
+      most = Math.max(most, items.length);
+      return push.apply(this, items);
+    };
+    try {
+      expect((await openDataset({ type: 'webdataset', path })).length).toBe(50);
+    } finally {
+      Array.prototype.push = push;
+    }
+    expect(most).toBeLessThan(50);
+  });
+
   it('names a truncated shard and where it ends, or keeps what is whole', async () => {
     const path = await tarFile('x.tar', {
       '1.png': png,

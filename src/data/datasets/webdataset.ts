@@ -15,9 +15,9 @@ import { expandBraces } from './expand-braces.ts';
 export const webdataset = defineDataset(
   z.strictObject({ type: z.literal('webdataset'), path: z.string() }),
   async ({ path }, onBad) => {
-    const records: ImageTextRecord[] = [];
-    for (const shard of expandBraces(path)) records.push(...(await scanShard(shard, onBad)));
-    return recordsOf(records, onBad);
+    const shards: ImageTextRecord[][] = [];
+    for (const shard of expandBraces(path)) shards.push(await scanShard(shard, onBad));
+    return recordsOf(shards.flat(), onBad);
   },
 );
 
