@@ -19,7 +19,7 @@ export const gqa = defineDataset(
   z.strictObject({ type: z.literal('gqa'), path: z.string(), images: z.string() }),
   async ({ path, images }, onBad) => {
     const records: QuestionRecord[] = [];
-    for await (const [id, row] of readEntries(path)) {
+    for await (const { key: id, value: row } of readEntries(path)) {
       const where = `${path}: ${id}`;
       const make = (): QuestionRecord => {
         const { imageId, question, answer, types } = checkRow(row, entry, where);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkRow, keepGood, readJson } from '../json-lines.ts';
-import { checkCaptions, defineDataset, imageFile, recordsOf } from './dataset.ts';
+import { checkRow, keepGood, readElements } from '../json-lines.ts';
+import { checkCaptions, defineDataset, type ImageTextRecord, imageFile, recordsOf } from './dataset.ts';
 
 const row = z.object({
   /** In the folder of pictures: `val2014/COCO_val2014_000000391895.jpg`. */
@@ -17,8 +17,8 @@ const row = z.object({
 export const lavis = defineDataset(
   z.strictObject({ type: z.literal('lavis'), path: z.string(), images: z.string() }),
   async ({ path, images }, onBad) => {
-    const rows = await readJson(path, z.array(z.unknown()));
-    const records = rows.flatMap((unchecked, i) => {
+    const records: ImageTextRecord[] = [];
+    for await (const { key: i, value: unchecked } of readElements(path)) {
       const where = `${path}: ${i}`;
       const make = () => {
         const { image, caption, image_id } = checkRow(unchecked, row, where);
@@ -30,8 +30,8 @@ export const lavis = defineDataset(
           captions: checkCaptions([caption].flat(), `${where} (${image}): field caption`),
         };
       };
-      return keepGood(make, onBad);
-    });
+      records.push(...keepGood(make, onBad));
+    }
     return recordsOf(records, onBad);
   },
 );
