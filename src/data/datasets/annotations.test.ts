@@ -138,6 +138,10 @@ describe('lavis', () => {
       ['1', ['Two men.']],
     ]);
     expect(new Set(train.map(({ id }) => id)).size).toBe(3);
+    await putImages('val/0013ea2087020901.jpg'); // NoCaps
+    expect(all(await open([{ image: 'val/0013ea2087020901.jpg', caption: ['A baby.'], img_id: 7 }]))).toMatchObject([
+      { id: '7', imageId: '7' },
+    ]);
     expect(all(await open([{ image, caption: ['A woman.', 'A cake.'] }]))).toMatchObject([
       { id: '522418', imageId: '522418', captions: ['A woman.', 'A cake.'] },
     ]);

@@ -8,6 +8,8 @@ const row = z.object({
   image: z.string().min(1),
   caption: z.union([z.string(), z.array(z.string())]),
   image_id: z.union([z.string(), z.number()]).optional(),
+  /** NoCaps' name for it. */
+  img_id: z.union([z.string(), z.number()]).optional(),
 });
 
 /**
@@ -21,8 +23,8 @@ export const lavis = defineDataset(
     for await (const { key: i, value: unchecked } of readElements(path)) {
       const where = `${path}: ${i}`;
       const make = () => {
-        const { image, caption, image_id } = checkRow(unchecked, row, where);
-        const imageId = cocoNumber(image) ?? String(image_id ?? image);
+        const { image, caption, image_id, img_id } = checkRow(unchecked, row, where);
+        const imageId = cocoNumber(image) ?? String(image_id ?? img_id ?? image);
         return {
           id: Array.isArray(caption) ? imageId : `${imageId}, row ${i}`,
           imageId,
