@@ -61,6 +61,9 @@ const accepted = {
   HEIC: /^.{4}ftyp(hei[cxms]|hev[cx]|mif1)/s,
 };
 
+/** What files of these formats are called: the name without its ending, and the ending. */
+export const imageName = /^(.*)\.(jpe?g|png|webp|gif|tiff?|avif|hei[cf])$/i;
+
 /** The format by the file's first bytes. Only these formats reach the decoder, whatever else it could open. */
 function formatOf(bytes: Uint8Array, name: string): string {
   const formats = Object.keys(accepted).join(', ');

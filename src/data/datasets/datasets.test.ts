@@ -94,9 +94,12 @@ describe('folder', () => {
     await put('b/2.txt', 'a dog\n\na pet\n');
     await put('1.webp', png);
     await put('1.txt', 'a cat');
+    await put('3.HEIC', 'pixels');
+    await put('3.txt', 'a cow');
     const records = all(await openDataset({ type: 'folder', path: dir }));
     expect(records.map(({ id, captions }) => [id, captions])).toEqual([
       ['1.webp', ['a cat']],
+      ['3.HEIC', ['a cow']],
       ['b/2.png', ['a dog', 'a pet']],
     ]);
   });
