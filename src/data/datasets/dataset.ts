@@ -68,12 +68,20 @@ function parseOptions<Options extends z.ZodType>(options: Options, given: unknow
   throw new UsageError(`${['data', ...path].join('.')}: ${message}`);
 }
 
-/** Records that are all in memory. A second one with the same id throws DataError, or is left out. */
-export function recordsOf<Item extends ImageRecord>(list: readonly Item[], onBad?: OnBad): Records<Item> {
+/**
+ * Records that are all in memory. A second one with the same id throws DataError naming the picture and `file`, which lists
+ * it, or is left out.
+ */
+export function recordsOf<Item extends ImageRecord>(
+  list: readonly Item[],
+  onBad?: OnBad,
+  file?: string,
+): Records<Item> {
   const byId = new Map<string, Item>();
   for (const record of list) {
     if (byId.has(record.id)) {
-      report(new DataError(`${nameOf(record.image)}: the id ${record.id} is already taken by another record`), onBad);
+      const where = [...oneOrNone(file), nameOf(record.image)].join(': ');
+      report(new DataError(`${where}: the id ${record.id} is already taken by another record`), onBad);
     } else byId.set(record.id, record);
   }
   const records = [...byId.values()];

@@ -68,7 +68,7 @@ describe('jsonl', () => {
     ['no caption', { image: 'a.png' }, /data\.jsonl:2: field caption: .*found none/],
     ['an empty caption', { image: 'a.png', caption: ' ' }, /data\.jsonl:2: field caption: .*empty/],
     ['a caption that is no text', { image: 'a.png', caption: 3 }, /data\.jsonl:2: field caption: .*string/],
-    ['an id twice', { image: 'a.png', caption: 'a dog', id: 'x' }, /a\.png: the id x is already taken/],
+    ['an id twice', { image: 'a.png', caption: 'a dog', id: 'x' }, /data\.jsonl: .*a\.png: the id x is already taken/],
   ])('names the line and the field of %s, or skips it', async (_, bad, message) => {
     await put('a.png', png);
     await put('empty.png', '');

@@ -34,6 +34,6 @@ export const gqa = defineDataset(
       };
       records.push(...keepGood(make, onBad));
     }
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, path);
   },
 );

@@ -33,6 +33,6 @@ export const jsonlQuestions = defineDataset(
       });
       return keepGood(make, onBad);
     });
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, path);
   },
 );

@@ -34,7 +34,7 @@ export const lavis = defineDataset(
       };
       records.push(...keepGood(make, onBad));
     }
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, path);
   },
 );
 

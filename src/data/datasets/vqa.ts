@@ -46,12 +46,14 @@ export const vqa = defineDataset(
           imageId: String(image_id),
           image: imageFile(join(images, name), `${where}: field image_id`),
           question: checkQuestion(question, `${where} (${question_id}): field question`),
-          ...(annotated ? answersOf(annotated.get(question_id), question_id) : checkAnswers(undefined, where)),
+          ...(annotated
+            ? answersOf(annotated.get(question_id), `${annotations}: question ${question_id}`)
+            : checkAnswers(undefined, where)),
         };
       };
       return keepGood(make, onBad);
     });
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, questions);
   },
 );
 
@@ -70,9 +72,10 @@ async function readAnnotations(file: string, onBad?: OnBad): Promise<Map<number,
   return byQuestion;
 }
 
-function answersOf(annotation: Annotation | undefined, question: number) {
-  if (annotation === undefined) throw new DataError(`question ${question}: expected an annotation, found none`);
-  const { answers, answer_type, where } = annotation;
+/** Throws DataError naming `asked` where there is no annotation, or the annotation as `checkAnswers` does. */
+function answersOf(annotation: Annotation | undefined, asked: string) {
+  if (annotation === undefined) throw new DataError(`${asked}: expected an annotation, found none`);
+  const { answers, answer_type, question_id, where } = annotation;
   const texts = answers.map(({ answer }) => answer);
-  return { ...checkAnswers(texts, `${where} (question ${question}): field answers`), kind: answer_type };
+  return { ...checkAnswers(texts, `${where} (question ${question_id}): field answers`), kind: answer_type };
 }
