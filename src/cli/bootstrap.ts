@@ -98,12 +98,11 @@ async function* batchesOf(
 ): AsyncGenerator<PictureBatch> {
   if (pictures.length === 0) return;
   const records = { length: pictures.length, record: (i: number) => pictures[i]! };
-  const byId = new Map(pictures.map((picture) => [picture.id, picture]));
   const { batch_size_eval: batchSize, seed } = run;
   const loader = new Loader(records, { batchSize, seed, shuffle: false, processor, ...skipping });
   try {
     for await (const batch of loader.batches(undefined, { epochs: 1, ...(signal && { signal }) })) {
-      yield { pictures: batch.records.map(({ id }) => byId.get(id)!), pixelValues: batch.pixelValues };
+      yield { pictures: batch.indices.map((i) => pictures[i]!), pixelValues: batch.pixelValues };
     }
   } finally {
     await loader.close();

@@ -4,10 +4,8 @@ import { join, sep } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { UsageError } from '../core/index.ts';
 import { DecodePool, type ImageSource, loadImage } from '../data/index.ts';
-import type { ImageProcessor, RawImage } from '../image/index.ts';
+import { type ImageProcessor, imageName, type RawImage } from '../image/index.ts';
 import { standardInput } from './interrupt.ts';
-
-const imageName = /\.(jpe?g|png|webp|gif|tiff?|avif|hei[cf])$/i;
 
 /**
  * The images that arguments stand for, in order: files as they are, folders with all images below them, patterns with

@@ -1,12 +1,13 @@
-import { appendFile, mkdtemp, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DataError, floats, type Value } from '../core/index.ts';
+import { DataError, floats, random, type Value } from '../core/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import type { ImageRecord, Records } from './datasets/index.ts';
 import { cacheFeatures, FeatureCache } from './feature-cache.ts';
+import { composeSingle } from './scenes/index.ts';
 
 const shape = { patches: 2, width: 3 };
 const size = shape.patches * shape.width;
@@ -140,6 +141,22 @@ describe('caching the features of records', () => {
     cache.close();
   });
 
+  it.each([
+    ['several datasets', false],
+    ['several datasets, one with a picture that cannot be used', true],
+  ])('tells records of %s apart that have the same id', async (_, broken) => {
+    const cache = new FeatureCache(join(folder, 'cache'), shape);
+    const three = await records({ 'a.png': '#f00', 'b.png': '#ff0', 'c.png': '#000' });
+    if (broken) await writeFile(join(folder, 'b.png'), 'no image');
+    const same: Records = { ...three, record: (i) => ({ ...three.record(i), id: 'same' }) };
+    const skipped: string[] = [];
+    const onSkip = (error: DataError) => skipped.push(error.message);
+    const keys = await cacheFeatures(same, cache, { processor, encode, onSkip });
+    expect(keys.map((key) => key && read(cache, key)[0])).toEqual([1, broken ? undefined : 1, 0]);
+    expect(skipped).toEqual(broken ? [expect.stringMatching(/^record same: .*b\.png/)] : []);
+    cache.close();
+  });
+
   it('encodes a shard anew that was written anew', async () => {
     const cache = new FeatureCache(join(folder, 'cache'), shape);
     const path = join(folder, 'shard.tar');
@@ -156,6 +173,32 @@ describe('caching the features of records', () => {
     };
     expect(await first('#f00', new Date(1e12))).toBe(1);
     expect(await first('#000', new Date(2e12))).toBe(0);
+    cache.close();
+  });
+
+  it('encodes a scene anew in another folder, or of a picture that was drawn anew', async () => {
+    const cache = new FeatureCache(join(folder, 'cache'), shape);
+    const row = { id: 1, image: 'a.tiff', caption: 'a cat', captions: ['a cat'], source: 'emoji', group: '' };
+    const composed = composeSingle(random(1), { ...row, subgroup: '', split: 'train' }, { size: 2 });
+    const boxes = [{ left: 0, top: 0, width: 2, height: 2 }];
+    const scene = { ...composed, objects: composed.objects.map((object) => ({ ...object, boxes })) };
+    const first = async (name: string): Promise<number | undefined> => {
+      const image = { kind: 'scene' as const, folder: join(folder, name), scene };
+      const only: Records<ImageRecord> = { length: 1, record: () => ({ id: 'a', imageId: 'a', image }) };
+      const [key] = await cacheFeatures(only, cache, { processor, encode, onSkip: () => {} });
+      return key === undefined ? undefined : read(cache, key)[0];
+    };
+    const draw = async (name: string, color: string, changed: Date): Promise<void> => {
+      const picture = sharp({ create: { width: 4, height: 4, channels: 4, background: color } });
+      await mkdir(join(folder, name), { recursive: true });
+      await picture.tiff({ compression: 'none' }).toFile(join(folder, name, row.image)); // as long, whatever the color
+      await utimes(join(folder, name, row.image), changed, changed);
+    };
+    await draw('one', '#f00', new Date(1e12));
+    await draw('two', '#000', new Date(1e12));
+    expect([await first('one'), await first('two'), await first('none')]).toEqual([1, 0, undefined]);
+    await draw('one', '#000', new Date(2e12));
+    expect(await first('one')).toBe(0);
     cache.close();
   });
 

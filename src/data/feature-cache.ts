@@ -113,28 +113,35 @@ export class FeatureCache {
 
 const indexOf = (keys: readonly string[]) => new Map(keys.map((key, row) => [key, row]));
 
-/** What tells one version of a shard from another, by its path: asked once, and not for each of its pictures. */
-type Shards = Map<string, Promise<string>>;
+/** What tells one version of a file from another, by its path: asked once, and not for each picture that is made of it. */
+type Versions = Map<string, Promise<string>>;
 
 /**
- * A name for an image by its content: the bytes of its file, the description of its scene, or its place in a shard of this
- * size and age.
+ * A name for an image by its content: the bytes of its file, its place in a shard of this size and age, or the description
+ * of its scene and the size and age of what the scene is made of.
  */
-async function imageKey(source: ImageSource, shards: Shards): Promise<string> {
+async function imageKey(source: ImageSource, versions: Versions): Promise<string> {
   const hash = createHash('sha256');
   if (source.kind === 'file') hash.update(await readFile(source.path));
-  else hash.update(JSON.stringify(source.kind === 'scene' ? source.scene : source));
-  if (source.kind === 'tar' || source.kind === 'parquet') {
-    const version = shards.get(source.path) ?? versionOf(source.path);
-    shards.set(source.path, version);
+  else hash.update(JSON.stringify(source));
+  for (const path of partsOf(source)) {
+    const version = versions.get(path) ?? versionOf(path);
+    versions.set(path, version);
     hash.update(await version);
   }
   return hash.digest('hex').slice(0, 24);
 }
 
-async function versionOf(shard: string): Promise<string> {
-  const { size, mtimeMs } = await stat(shard);
-  return JSON.stringify([size, mtimeMs]);
+/** The files that hold more or less than this image, and so count by their version. */
+function partsOf(source: ImageSource): string[] {
+  if (source.kind === 'scene') return source.scene.objects.map(({ picture }) => join(source.folder, picture.image));
+  return source.kind === 'tar' || source.kind === 'parquet' ? [source.path] : [];
+}
+
+/** Size and age. A file that is missing has none: whoever decodes the image names it. */
+async function versionOf(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  return JSON.stringify([found?.size, found?.mtimeMs]);
 }
 
 export interface CacheOptions {
@@ -160,8 +167,8 @@ export async function cacheFeatures(
   options: CacheOptions,
 ): Promise<(string | undefined)[]> {
   const keys: string[] = [];
-  const shards: Shards = new Map();
-  for (let i = 0; i < records.length; i++) keys.push(await imageKey(records.record(i).image, shards));
+  const versions: Versions = new Map();
+  for (let i = 0; i < records.length; i++) keys.push(await imageKey(records.record(i).image, versions));
   if (keys.every((key) => cache.has(key))) return keys;
   const { signal, onWait } = options;
   await cache.fill((add) => encodeMissing(records, { keys, cache, add }, options), { signal, onWait });
@@ -177,7 +184,6 @@ async function encodeMissing(
   const missing = [...keys.keys()].filter((i) => !cache.has(keys[i]!) && !seen.has(keys[i]!) && seen.add(keys[i]!));
   if (missing.length === 0) return;
 
-  const keyOf = new Map(missing.map((i) => [records.record(i).id, keys[i]!]));
   const subset: Records<ImageRecord> = { length: missing.length, record: (i) => records.record(missing[i]!) };
   const loader = new Loader(subset, {
     batchSize,
@@ -190,7 +196,7 @@ async function encodeMissing(
     let done = 0;
     for await (const batch of loader.batches(undefined, { epochs: 1, ...(signal ? { signal } : {}) })) {
       add(
-        batch.records.map(({ id }) => keyOf.get(id)!),
+        batch.indices.map((i) => keys[missing[i]!]!),
         await encode(batch.pixelValues),
       );
       done += batch.records.length;

@@ -4,7 +4,7 @@ import { DataError, type Random } from '../core/index.ts';
 import {
   augment,
   decodeImage,
-  fitToSquare,
+  fitPicture,
   type ImageProcessor,
   type RawImage,
   resize,
@@ -60,7 +60,7 @@ export async function loadImage(
   }
   const image = await decodeImage(await encodedImage(source), { alpha: p.fit, exifRotate, name: nameOf(source) });
   if (random === undefined) return toModelSize(image, p);
-  return augment(p.fit ? fitToSquare(image, p.size.width) : image, random, p.size);
+  return augment(p.fit ? fitPicture(image, p.size.width) : image, random, p.size);
 }
 
 /** A picture's file: where it is, or its bytes. */

@@ -1,6 +1,8 @@
+import { constants } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { pipeline } from 'node:stream';
+import { type Duplex, pipeline } from 'node:stream';
+import { type StreamArrayItem, streamArray } from 'stream-json/streamers/stream-array.js';
 import { type StreamObjectItem, streamObject } from 'stream-json/streamers/stream-object.js';
 import type { z } from 'zod';
 import { DataError } from '../core/index.ts';
@@ -15,16 +17,38 @@ export interface JsonLine<T> {
 export type OnBad = (error: DataError) => void;
 
 /**
- * The rows of a JSON-lines file, checked; blank lines are passed over. A bad line throws DataError naming the file, the
- * line and the field, or is given to `onBad` and left out.
+ * The rows of a JSON-lines file of any length, checked; blank lines are passed over. A bad line throws DataError naming
+ * the file, the line and the field, or is given to `onBad` and left out.
  */
 export async function readJsonLines<T>(file: string, schema: z.ZodType<T>, onBad?: OnBad): Promise<JsonLine<T>[]> {
-  const text = await readText(file);
-  return text.split('\n').flatMap((line, i) => {
-    if (line.trim() === '') return [];
-    const where = `${file}:${i + 1}`;
-    return keepGood(() => ({ where, row: parseJson(line, schema, where) }), onBad);
-  });
+  const rows: JsonLine<T>[] = [];
+  let number = 0;
+  for await (const line of linesOf(file)) {
+    number += 1;
+    if (line.trim() === '') continue;
+    const where = `${file}:${number}`;
+    rows.push(...keepGood(() => ({ where, row: parseJson(line, schema, where) }), onBad));
+  }
+  return rows;
+}
+
+/** The lines of a text file, one after the other. Throws DataError where it cannot be read. */
+async function* linesOf(file: string): AsyncGenerator<string, void> {
+  const chunks: AsyncIterable<string> = createReadStream(file, 'utf8');
+  let line = '';
+  try {
+    for await (const chunk of chunks) {
+      const [end = '', ...more] = chunk.split('\n'); // not readline, which also splits at U+2028, as JSON does not
+      line += end;
+      for (const next of more) {
+        yield line;
+        line = next;
+      }
+    }
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+  yield line;
 }
 
 /** A JSON file as a checked value. Throws DataError naming the file and the first wrong field. */
@@ -50,8 +74,8 @@ export function checkRow<T>(row: unknown, schema: z.ZodType<T>, where: string): 
   throw new DataError(`${where}: ${path.length > 0 ? `field ${path.join('.')}: ` : ''}${message}`);
 }
 
-/** A text file. Throws DataError where it cannot be read. */
-export async function readText(file: string): Promise<string> {
+/** A text file. Throws DataError where it cannot be read, or is longer than a string can be. */
+async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
@@ -63,22 +87,33 @@ export async function readText(file: string): Promise<string> {
  * The entries of a file that is one JSON object, one after the other: some are longer than JavaScript's longest string.
  * Throws DataError where it cannot be read or is something else.
  */
-export async function* readEntries(file: string): AsyncGenerator<[key: string, row: unknown], void> {
-  const entries = streamObject.withParserAsStream();
-  pipeline(createReadStream(file), entries, () => {}); // what goes wrong ends the loop, too
+export const readEntries = (file: string): AsyncGenerator<StreamObjectItem, void> =>
+  itemsOf(file, streamObject.withParserAsStream(), 'object');
+
+/** The elements of a file that is one JSON array, with their numbers. Throws as `readEntries` does. */
+export const readElements = (file: string): AsyncGenerator<StreamArrayItem, void> =>
+  itemsOf(file, streamArray.withParserAsStream(), 'array');
+
+async function* itemsOf<Item>(file: string, parser: Duplex, expected: string): AsyncGenerator<Item, void> {
+  pipeline(createReadStream(file), parser, () => {}); // what goes wrong ends the loop, too
+  const items: AsyncIterable<Item> = parser;
   try {
-    for await (const { key, value } of entries as AsyncIterable<StreamObjectItem>) yield [key, value];
+    yield* items;
   } catch (cause) {
     if (cause instanceof Error && 'syscall' in cause) throw unreadable(file, cause);
-    throw new DataError(`${file}: expected a JSON object, but ${cause instanceof Error ? cause.message : cause}`, {
-      cause,
-    });
+    const reason = cause instanceof Error ? cause.message : cause;
+    throw new DataError(`${file}: expected a JSON ${expected}, but ${reason}`, { cause });
   }
 }
 
 function unreadable(file: string, cause: unknown): DataError {
-  const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-  return new DataError(`${file}: expected a file, but ${missing ? 'there is none' : cause}`, { cause });
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'ENOENT') return new DataError(`${file}: expected a file, but there is none`, { cause });
+  if (cause instanceof RangeError || code === 'ERR_STRING_TOO_LONG') {
+    const longest = `${constants.MAX_STRING_LENGTH} characters, JavaScript's longest string`;
+    return new DataError(`${file}: expected at most ${longest}, in a line or in a file that is one value`, { cause });
+  }
+  return new DataError(`${file}: expected a file, but ${cause}`, { cause });
 }
 
 /** Gives the error to `onBad`; throws it where there is none. */

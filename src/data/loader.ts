@@ -33,6 +33,8 @@ export interface Position {
 
 export interface Batch extends Position {
   readonly records: readonly ImageRecord[];
+  /** The records' places in the dataset: ids of several datasets in a row may be the same. */
+  readonly indices: readonly number[];
   /** [B, 3, H, W], normalised. */
   readonly pixelValues: Value<'float32'>;
 }
@@ -120,7 +122,7 @@ export class Loader {
     const loaded = await Promise.all(
       indices.map(async (index) => {
         const record = this.#dataset.record(index);
-        return { record, image: await this.#image(record, { epoch, index }) };
+        return { index, record, image: await this.#image(record, { epoch, index }) };
       }),
     );
     const good = loaded.filter((item): item is typeof item & { image: RawImage } => item.image !== undefined);
@@ -128,6 +130,7 @@ export class Loader {
       epoch,
       batch,
       records: good.map(({ record }) => record),
+      indices: good.map(({ index }) => index),
       pixelValues: normalise(
         good.map(({ image }) => image),
         this.#options.processor,

@@ -69,6 +69,29 @@ it('gives alpha on request, opaque where the file has none', async () => {
   expect(new Set(rgba.data.filter((_, i) => i % 4 === 3))).toEqual(new Set([255]));
 });
 
+// A GIF of 4x1 pixels with the palette white, red, green, blue; the expected pixels are PIL's.
+const [white, red, green, blue, black] = ['ffffff', 'c80000', '009600', '00005a', '000000'];
+const gifHead = `47494638396104000100810000${white}${red}${green}${blue}`;
+const comment = '21fe022c2100'; // its text looks like the start of a frame
+
+it.each([
+  ['by its palette', '21f9040100000100', '2c000000000400010000020404433105003b', [white, red, green, red]],
+  [
+    "by its frame's palette",
+    `${comment}21f9040100000100`,
+    `2c00000000040001008100005a009600c80000ffffff020404433105003b`,
+    [blue, green, red, green],
+  ],
+  ['around a smaller frame', '21f9040100000100', '2c01000000020001000002020455003b', [red, white, green, red]],
+  ['beyond its palette', '21f9040100000900', '2c000000000400010000040610c004030411003b', [white, black, red, white]],
+])('gives what is transparent in a GIF its colour %s', async (_, extensions, frame, expected) => {
+  const bytes = Buffer.from(gifHead + extensions + frame, 'hex');
+  const { channels, data } = await decodeImage(bytes);
+  expect([channels, Buffer.from(data).toString('hex')]).toEqual([3, expected.join('')]);
+  const rgba = await decodeImage(bytes, { alpha: true });
+  expect(rgba.data.filter((_, i) => i % 4 === 3)).toContain(0);
+});
+
 it('drops alpha without compositing', async () => {
   const data = Uint8Array.of(200, 100, 50, 7, 10, 20, 30, 0);
   const png = await sharp(data, { raw: { width: 2, height: 1, channels: 4 } })

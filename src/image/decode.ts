@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import { DataError } from '../core/index.ts';
+import { fillTransparent } from './gif.ts';
 import { divide255, type RawImage } from './raw-image.ts';
 
 export interface DecodeOptions {
@@ -31,7 +32,9 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   try {
     if (format === 'HEIC') return await heicPixels(bytes, { alpha, limitInputPixels });
     const autoOrient = options.exifRotate ?? false;
-    return await pixelsOf(sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels, autoOrient }), alpha);
+    const input = sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels, autoOrient });
+    if (format === 'GIF' && !alpha) return fillTransparent(await pixelsOf(input, true), bytes);
+    return await pixelsOf(input, alpha);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw new DataError(`${name}: expected a whole ${format} image, the decoder says: ${reason}`, { cause });
@@ -57,6 +60,9 @@ const accepted = {
   AVIF: /^.{4}ftypavi[fs]/s,
   HEIC: /^.{4}ftyp(hei[cxms]|hev[cx]|mif1)/s,
 };
+
+/** What files of these formats are called: the name without its ending, and the ending. */
+export const imageName = /^(.*)\.(jpe?g|png|webp|gif|tiff?|avif|hei[cf])$/i;
 
 /** The format by the file's first bytes. Only these formats reach the decoder, whatever else it could open. */
 function formatOf(bytes: Uint8Array, name: string): string {

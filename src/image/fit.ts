@@ -1,4 +1,4 @@
-import { alphaBox, blank, type Color, crop, paste, type RawImage } from './raw-image.ts';
+import { alphaBox, blank, type Color, crop, isOpaque, paste, type RawImage } from './raw-image.ts';
 import { resize } from './resize.ts';
 
 export interface FitOptions {
@@ -27,3 +27,10 @@ export function fitToSquare(image: RawImage, size: number, options: FitOptions =
   });
   return canvas;
 }
+
+/**
+ * A picture as `do_fit` frames it, for training and for use: an opaque one fills its rectangle, and so the canvas, as there
+ * are no margins to take off or to leave.
+ */
+export const fitPicture = (image: RawImage, size: number): RawImage =>
+  fitToSquare(image, size, isOpaque(image) ? { scale: 1 } : {});

@@ -1,5 +1,5 @@
 export * from './augment.ts';
-export { type DecodeOptions, decodeImage } from './decode.ts';
+export { type DecodeOptions, decodeImage, imageName } from './decode.ts';
 export { webpDataUrl } from './encode.ts';
 export * from './fit.ts';
 export * from './processor.ts';

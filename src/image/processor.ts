@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConfigError, floats, ShapeError, type Value } from '../core/index.ts';
-import { fitToSquare } from './fit.ts';
-import { crop, isOpaque, type RawImage } from './raw-image.ts';
+import { fitPicture } from './fit.ts';
+import { crop, type RawImage } from './raw-image.ts';
 import { type Resample, resize } from './resize.ts';
 
 type Triple = [number, number, number];
@@ -116,8 +116,7 @@ export const withSize = (p: ImageProcessor, size: number): ImageProcessor => ({
 
 /** The 8-bit RGB image that the model sees, before normalisation. */
 export function toModelSize(image: RawImage, p: ImageProcessor): RawImage {
-  // An opaque picture fills its rectangle, and so the canvas: there are no margins to take off or to leave.
-  if (p.fit) return fitToSquare(image, p.size.width, isOpaque(image) ? { scale: 1 } : {});
+  if (p.fit) return fitPicture(image, p.size.width);
   const resized = p.resize ? resize(image, targetSize(image, p.resize), p.resample) : image;
   return p.centerCrop ? centerCrop(resized, p.size) : resized;
 }

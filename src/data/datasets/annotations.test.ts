@@ -100,7 +100,7 @@ describe('karpathy', () => {
     ],
     ['an empty caption', coco(523, 'train', ['a', ' ']), /images\.3 \(COCO.*523\.jpg\): field sentences: .*empty/],
     ['no caption', coco(523, 'train', []), /images\.3 \(COCO.*523\.jpg\): field sentences: .*found none/],
-    ['an image twice', coco(523, 'train', ['a']), /523\.jpg: the id 523 is already taken/],
+    ['an image twice', coco(523, 'train', ['a']), /dataset_coco\.json: .*523\.jpg: the id 523 is already taken/],
     ['no split', { filename: 'a.jpg' }, /images\.3: field split: .*string/],
     [
       'a filename that is no text',
@@ -138,6 +138,10 @@ describe('lavis', () => {
       ['1', ['Two men.']],
     ]);
     expect(new Set(train.map(({ id }) => id)).size).toBe(3);
+    await putImages('val/0013ea2087020901.jpg'); // NoCaps
+    expect(all(await open([{ image: 'val/0013ea2087020901.jpg', caption: ['A baby.'], img_id: 7 }]))).toMatchObject([
+      { id: '7', imageId: '7' },
+    ]);
     expect(all(await open([{ image, caption: ['A woman.', 'A cake.'] }]))).toMatchObject([
       { id: '522418', imageId: '522418', captions: ['A woman.', 'A cake.'] },
     ]);
@@ -146,7 +150,7 @@ describe('lavis', () => {
   it.each([
     ['a missing image', { image: 'none.jpg', caption: ['a'] }, /rows\.json: 1: field image: .*none\.jpg/],
     ['an empty caption', { image, caption: ['a', ''] }, /rows\.json: 1 \(.*418\.jpg\): field caption: .*empty/],
-    ['an image twice', { image, caption: ['a'] }, /418\.jpg: the id 522418 is already taken/],
+    ['an image twice', { image, caption: ['a'] }, /rows\.json: .*418\.jpg: the id 522418 is already taken/],
     ['no caption', { image }, /rows\.json: 1: field caption/],
   ])('names %s', async (_, bad, message) => {
     await putImages(image);
@@ -206,6 +210,13 @@ describe('vqa', () => {
     expect(first).toMatchObject({ id: '42000', answers: [], references: [] });
   });
 
+  it('finds the pictures of test-dev2015 in test2015', async () => {
+    await putImages('COCO_test2015_000000000042.jpg');
+    const asked = await put('test-dev.json', { ...head, data_subtype: 'test-dev2015', questions });
+    const [first] = all(await open({}, {}, { questions: asked, annotations: undefined }));
+    expect(first!.image).toMatchObject({ path: join(dir, 'images/COCO_test2015_000000000042.jpg') });
+  });
+
   it('finds pictures by another pattern of names', async () => {
     await putImages('000000000042.png');
     const [first] = all(await open({}, {}, { image_name: '{image_id}.png' }));
@@ -220,14 +231,14 @@ describe('vqa', () => {
       [annotation(42002, ten)],
       /questions\.2: field image_id: .*000000000043\.jpg/,
     ],
-    ['a question twice', questions[0], [], /the id 42000 is already taken/],
+    ['a question twice', questions[0], [], /questions\.json: .*42\.jpg: the id 42000 is already taken/],
     [
       'an empty question',
       { ...third, question: ' ' },
       [annotation(42002, ten)],
       /questions\.2 \(42002\): field question: .*empty/,
     ],
-    ['no annotation', third, [], /question 42002: expected an annotation/],
+    ['no annotation', third, [], /annotations\.json: question 42002: expected an annotation/],
     ['no answers', third, [annotation(42002, [])], /annotations\.2 \(question 42002\): field answers: .*at least one/],
     [
       'an empty answer',
@@ -303,10 +314,17 @@ describe('questions in JSON lines', () => {
     expect(one).toMatchObject({ id: expect.stringMatching(/q\.jsonl:2$/), answers: [{ text: 'yes', weight: 1 }] });
   });
 
+  it('have none where the answers are not public', async () => {
+    const hidden = { image: 'images/a.png', question: 'What is it?' };
+    const records = all(await open([hidden, { ...hidden, answer: null }, { ...hidden, answers: null }]));
+    expect(records).toHaveLength(3);
+    for (const record of records) expect(record).toMatchObject({ answers: [], references: [] });
+  });
+
   it.each([
     ['a missing image', { ...good, image: 'b.png', question_id: 6 }, /q\.jsonl:2: field image: .*b\.png/],
     ['no answers', { ...good, answers: [], question_id: 6 }, /q\.jsonl:2: field answers: .*at least one/],
-    ['an id twice', good, /a\.png: the id 5 is already taken/],
+    ['an id twice', good, /q\.jsonl: .*a\.png: the id 5 is already taken/],
   ])('are named with %s', async (_, bad, message) => {
     await expectBad((options) => open([good, bad], options), message, ['5']);
   });

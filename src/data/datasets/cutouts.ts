@@ -28,7 +28,7 @@ export const cutouts = defineDataset(
       });
       return keepGood(make, onBad);
     });
-    return { ...recordsOf(records, onBad), together: alike };
+    return { ...recordsOf(records, onBad, join(path, 'data.jsonl')), together: alike };
   },
 );
 

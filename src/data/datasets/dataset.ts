@@ -68,12 +68,20 @@ function parseOptions<Options extends z.ZodType>(options: Options, given: unknow
   throw new UsageError(`${['data', ...path].join('.')}: ${message}`);
 }
 
-/** Records that are all in memory. A second one with the same id throws DataError, or is left out. */
-export function recordsOf<Item extends ImageRecord>(list: readonly Item[], onBad?: OnBad): Records<Item> {
+/**
+ * Records that are all in memory. A second one with the same id throws DataError naming the picture and `file`, which lists
+ * it, or is left out.
+ */
+export function recordsOf<Item extends ImageRecord>(
+  list: readonly Item[],
+  onBad?: OnBad,
+  file?: string,
+): Records<Item> {
   const byId = new Map<string, Item>();
   for (const record of list) {
     if (byId.has(record.id)) {
-      report(new DataError(`${nameOf(record.image)}: the id ${record.id} is already taken by another record`), onBad);
+      const where = [...oneOrNone(file), nameOf(record.image)].join(': ');
+      report(new DataError(`${where}: the id ${record.id} is already taken by another record`), onBad);
     } else byId.set(record.id, record);
   }
   const records = [...byId.values()];
@@ -105,9 +113,14 @@ export function checkCaptions(captions: readonly string[], where: string): strin
 
 /**
  * Answers as people gave them: what of a QuestionRecord depends on them. Equal answers are one, weighted by how many gave
- * it, as LAVIS weighs VQAv2's ten. Throws DataError naming `where` if there is none or one is empty.
+ * it, as LAVIS weighs VQAv2's ten. Where a split's answers are not public, they are absent or null, and the record has
+ * none. Throws DataError naming `where` if a list of answers is empty or one of them is.
  */
-export function checkAnswers(given: readonly string[], where: string): Pick<QuestionRecord, 'answers' | 'references'> {
+export function checkAnswers(
+  given: readonly string[] | null | undefined,
+  where: string,
+): Pick<QuestionRecord, 'answers' | 'references'> {
+  if (given === null || given === undefined) return { answers: [], references: [] };
   const references = given.map((answer) => answer.trim());
   if (references.length === 0) throw new DataError(`${where}: expected at least one answer, found none`);
   if (references.includes('')) throw new DataError(`${where}: expected an answer, found an empty one`);
@@ -125,4 +138,5 @@ export function checkQuestion(question: string, where: string): string {
 }
 
 /** A value that may be missing, as a list. */
-export const oneOrNone = <T>(value: T | undefined): T[] => (value === undefined ? [] : [value]);
+export const oneOrNone = <T>(value: T | null | undefined): T[] =>
+  value === null || value === undefined ? [] : [value];

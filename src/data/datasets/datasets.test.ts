@@ -68,7 +68,7 @@ describe('jsonl', () => {
     ['no caption', { image: 'a.png' }, /data\.jsonl:2: field caption: .*found none/],
     ['an empty caption', { image: 'a.png', caption: ' ' }, /data\.jsonl:2: field caption: .*empty/],
     ['a caption that is no text', { image: 'a.png', caption: 3 }, /data\.jsonl:2: field caption: .*string/],
-    ['an id twice', { image: 'a.png', caption: 'a dog', id: 'x' }, /a\.png: the id x is already taken/],
+    ['an id twice', { image: 'a.png', caption: 'a dog', id: 'x' }, /data\.jsonl: .*a\.png: the id x is already taken/],
   ])('names the line and the field of %s, or skips it', async (_, bad, message) => {
     await put('a.png', png);
     await put('empty.png', '');
@@ -94,9 +94,12 @@ describe('folder', () => {
     await put('b/2.txt', 'a dog\n\na pet\n');
     await put('1.webp', png);
     await put('1.txt', 'a cat');
+    await put('3.HEIC', 'pixels');
+    await put('3.txt', 'a cow');
     const records = all(await openDataset({ type: 'folder', path: dir }));
     expect(records.map(({ id, captions }) => [id, captions])).toEqual([
       ['1.webp', ['a cat']],
+      ['3.HEIC', ['a cow']],
       ['b/2.png', ['a dog', 'a pet']],
     ]);
   });
@@ -146,6 +149,34 @@ describe('webdataset', () => {
     expect(await Promise.all(contents)).toEqual([png, Buffer.from('two'), Buffer.from('three!')]);
   });
 
+  it.each([
+    ['text beside json about other things', { txt: 'a cat', json: '[{"bbox": [1, 2]}]' }, ['a cat']],
+    ['text beside broken json', { txt: 'a cat', json: '{' }, ['a cat']],
+    ['json that is a list of them', { json: '["a cat", "a pet"]' }, ['a cat', 'a pet']],
+    ['json where one field is null', { json: '{"caption": "a cat", "captions": null}' }, ['a cat']],
+  ])('takes captions from %s', async (_, parts, captions) => {
+    const named = Object.entries(parts).map(([extension, content]) => [`1.${extension}`, content] as const);
+    const path = await tarFile('x.tar', { '1.png': png, ...Object.fromEntries(named) });
+    expect(all(await openDataset({ type: 'webdataset', path })).map((record) => record.captions)).toEqual([captions]);
+  });
+
+  it('passes no samples as arguments, of which a shard of 120,000 has more than fit on the stack', async () => {
+    const members = Array.from({ length: 50 }, (_, i) => ({ [`${i}.png`]: png, [`${i}.txt`]: 'a cat' }));
+    const path = await tarFile('x.tar', Object.assign({}, ...members));
+    const { push } = Array.prototype;
+    let most = 0;
+    Array.prototype.push = function (...items) {
+      most = Math.max(most, items.length);
+      return push.apply(this, items);
+    };
+    try {
+      expect((await openDataset({ type: 'webdataset', path })).length).toBe(50);
+    } finally {
+      Array.prototype.push = push;
+    }
+    expect(most).toBeLessThan(50);
+  });
+
   it('names a truncated shard and where it ends, or keeps what is whole', async () => {
     const path = await tarFile('x.tar', {
       '1.png': png,
@@ -169,6 +200,16 @@ describe('webdataset', () => {
       'json without a caption',
       { '1.png': 'image', '1.json': '{"url": "u"}' },
       /x\.tar: 1: expected at least one caption/,
+    ],
+    [
+      'a caption of null',
+      { '1.png': 'image', '1.json': '{"caption": null}' },
+      /x\.tar: 1: expected at least one caption/,
+    ],
+    [
+      'json of another kind',
+      { '1.png': 'image', '1.json': '{"captions": 3}' },
+      /x\.tar: 1\.json: field captions: .*array/,
     ],
     ['broken json', { '1.png': 'image', '1.json': '{' }, /x\.tar: 1\.json: expected JSON/],
   ])('names a sample with %s', async (_, members: Record<string, string>, message) => {

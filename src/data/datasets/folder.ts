@@ -2,10 +2,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { DataError } from '../../core/index.ts';
+import { imageName } from '../../image/index.ts';
 import { keepGood, type OnBad, report } from '../json-lines.ts';
 import { checkCaptions, defineDataset, type ImageTextRecord, imageFile, recordsOf } from './dataset.ts';
-
-const imageName = /^(.*)\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
 
 /** A folder, with its subfolders: each image has its captions in a text file of the same name, one a line. */
 export const folder = defineDataset(

@@ -7,7 +7,10 @@ const entry = z.object({
   imageId: z.string().min(1),
   question: z.string(),
   /** Absent in the splits whose answers are not public. */
-  answer: z.string().optional(),
+  answer: z
+    .string()
+    .transform((text) => [text])
+    .optional(),
   types: z.object({ structural: z.string().optional() }).optional(),
 });
 
@@ -16,7 +19,7 @@ export const gqa = defineDataset(
   z.strictObject({ type: z.literal('gqa'), path: z.string(), images: z.string() }),
   async ({ path, images }, onBad) => {
     const records: QuestionRecord[] = [];
-    for await (const [id, row] of readEntries(path)) {
+    for await (const { key: id, value: row } of readEntries(path)) {
       const where = `${path}: ${id}`;
       const make = (): QuestionRecord => {
         const { imageId, question, answer, types } = checkRow(row, entry, where);
@@ -25,14 +28,12 @@ export const gqa = defineDataset(
           imageId,
           image: imageFile(join(images, `${imageId}.jpg`), `${where}: field imageId`),
           question: checkQuestion(question, `${where}: field question`),
-          ...(answer === undefined
-            ? { answers: [], references: [] }
-            : checkAnswers([answer], `${where}: field answer`)),
+          ...checkAnswers(answer, `${where}: field answer`),
           kind: types?.structural,
         };
       };
       records.push(...keepGood(make, onBad));
     }
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, path);
   },
 );

@@ -25,6 +25,6 @@ export const jsonl = defineDataset(
       });
       return keepGood(make, onBad);
     });
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, path);
   },
 );

@@ -52,6 +52,6 @@ export const karpathy = defineDataset(
       };
       return keepGood(make, onBad).flat();
     });
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, path);
   },
 );

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { checkRow, keepGood, readJson } from '../json-lines.ts';
-import { checkCaptions, defineDataset, imageFile, recordsOf } from './dataset.ts';
+import { checkRow, keepGood, readElements } from '../json-lines.ts';
+import { checkCaptions, defineDataset, type ImageTextRecord, imageFile, recordsOf } from './dataset.ts';
 
 const row = z.object({
   /** In the folder of pictures: `val2014/COCO_val2014_000000391895.jpg`. */
   image: z.string().min(1),
   caption: z.union([z.string(), z.array(z.string())]),
   image_id: z.union([z.string(), z.number()]).optional(),
+  /** NoCaps' name for it. */
+  img_id: z.union([z.string(), z.number()]).optional(),
 });
 
 /**
@@ -17,12 +19,12 @@ const row = z.object({
 export const lavis = defineDataset(
   z.strictObject({ type: z.literal('lavis'), path: z.string(), images: z.string() }),
   async ({ path, images }, onBad) => {
-    const rows = await readJson(path, z.array(z.unknown()));
-    const records = rows.flatMap((unchecked, i) => {
+    const records: ImageTextRecord[] = [];
+    for await (const { key: i, value: unchecked } of readElements(path)) {
       const where = `${path}: ${i}`;
       const make = () => {
-        const { image, caption, image_id } = checkRow(unchecked, row, where);
-        const imageId = cocoNumber(image) ?? String(image_id ?? image);
+        const { image, caption, image_id, img_id } = checkRow(unchecked, row, where);
+        const imageId = cocoNumber(image) ?? String(image_id ?? img_id ?? image);
         return {
           id: Array.isArray(caption) ? imageId : `${imageId}, row ${i}`,
           imageId,
@@ -30,9 +32,9 @@ export const lavis = defineDataset(
           captions: checkCaptions([caption].flat(), `${where} (${image}): field caption`),
         };
       };
-      return keepGood(make, onBad);
-    });
-    return recordsOf(records, onBad);
+      records.push(...keepGood(make, onBad));
+    }
+    return recordsOf(records, onBad, path);
   },
 );
 

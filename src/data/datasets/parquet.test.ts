@@ -114,4 +114,23 @@ describe('questions in parquet', () => {
     ]);
     expect(await colorOf(records[1]!)).toEqual([0, 0, 255]);
   });
+
+  it('have no answers where they are null, as in a test split', async () => {
+    const [hidden] = all(await openQuestions({ ...config, path: join(testdata, 'vqa-test.parquet') }));
+    expect(hidden).toMatchObject({ id: '3000', question: 'What is it?', answers: [], references: [] });
+    expect(hidden!.kind).toBeUndefined();
+  });
+
+  it('have no answers where there is no column of them, unless the recipe names it', async () => {
+    const without = { type: 'parquet', path: join(testdata, 'paths.parquet'), question: 'text' };
+    const records = all(await openQuestions(without));
+    expect(records.map(({ question, answers }) => [question, answers])).toEqual([
+      ['a', []],
+      ['b', []],
+      ['c', []],
+    ]);
+    await expect(openQuestions({ ...without, answers: 'answers' })).rejects.toThrow(
+      /paths\.parquet: expected a column answers, found image, text/,
+    );
+  });
 });

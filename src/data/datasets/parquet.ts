@@ -47,23 +47,29 @@ export const parquet = defineDataset(
 
 const answerTexts = z
   .union([z.string(), z.array(z.string()), z.array(z.object({ answer: z.string() }))])
-  .transform((found) => [found].flat().map((each) => (typeof each === 'string' ? each : each.answer)));
+  .transform((found) => [found].flat().map((each) => (typeof each === 'string' ? each : each.answer)))
+  .nullish();
 
-/** Questions in Parquet shards: the answers are a text, a list, or a list of VQAv2's structures with `answer`. */
+/**
+ * Questions in Parquet shards: the answers are a text, a list, or a list of VQAv2's structures with `answer`. Where they
+ * are not public, they are null, or there is no such column; one that the recipe names has to be there.
+ */
 export const parquetQuestions = defineDataset(
   common.extend({
     question: z.string().default('question'),
-    answers: z.string().default('answers'),
+    answers: z.string().optional(),
     kind: z.string().optional(),
   }),
   async (options, onBad) => {
-    const { question, answers, kind } = options;
-    const records = await readShards(options, [question, answers, ...(kind ? [kind] : [])], {
+    const { question, answers = 'answers', kind } = options;
+    const named = [question, options.answers, kind].filter((name) => name !== undefined);
+    const records = await readShards(options, named, {
+      ifThere: [answers],
       make: ({ row, where, ...record }): QuestionRecord => ({
         ...record,
         question: checkQuestion(cell(row, question, { schema: z.string(), where }), `${where}: field ${question}`),
         ...checkAnswers(cell(row, answers, { schema: answerTexts, where }), `${where}: field ${answers}`),
-        kind: kind && cell(row, kind, { schema: z.string(), where }),
+        kind: kind && (cell(row, kind, { schema: z.string().nullish(), where }) ?? undefined),
       }),
       onBad,
     });
@@ -80,31 +86,43 @@ interface Found extends ImageRecord {
   readonly where: string;
 }
 
+interface ReadOptions<Item> {
+  readonly make: (found: Found) => Item;
+  /** Columns that are read where a shard has them. */
+  readonly ifThere?: readonly string[];
+  readonly onBad: OnBad | undefined;
+}
+
 /** The records of all shards; the pictures stay where they are. A damaged shard is bad as a whole. */
 async function readShards<Item>(
   options: z.output<typeof common>,
   columns: readonly string[],
-  { make, onBad }: { make: (found: Found) => Item; onBad: OnBad | undefined },
+  { make, ifThere = [], onBad }: ReadOptions<Item>,
 ): Promise<Item[]> {
   const records: Item[] = [];
   for (const shard of expandBraces(options.path)) {
     const wanted = [...columns, options.id, options.image_id].filter((name) => name !== undefined);
-    for (const [i, row] of (await readRows(shard, { wanted, image: options.image, onBad })).entries()) {
+    for (const [i, row] of (await readRows(shard, { image: options.image, wanted, ifThere }, onBad)).entries()) {
       records.push(...keepGood(() => make(locate(row, { shard, i, options })), onBad));
     }
   }
   return records;
 }
 
+/** The columns of a shard: the picture's and the wanted ones have to be there, some are read where they are. */
+interface Columns {
+  readonly image: string;
+  readonly wanted: readonly string[];
+  readonly ifThere: readonly string[];
+}
+
 /** The shard's rows without their pictures; none where it is damaged. */
-async function readRows(
-  shard: string,
-  { wanted, image, onBad }: { wanted: readonly string[]; image: string; onBad: OnBad | undefined },
-): Promise<ParquetRow[]> {
+async function readRows(shard: string, { image, wanted, ifThere }: Columns, onBad?: OnBad): Promise<ParquetRow[]> {
   try {
     const file = await ParquetFile.open(shard);
     const missing = [image, ...wanted].find((column) => !file.columns.includes(column));
-    if (missing === undefined) return await file.rows([...wanted]);
+    const read = [...wanted, ...ifThere].filter((column) => file.columns.includes(column));
+    if (missing === undefined) return await file.rows([...new Set(read)]);
     throw new DataError(`${shard}: expected a column ${missing}, found ${file.columns.join(', ')}`);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;

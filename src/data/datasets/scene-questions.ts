@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import type { QuestionKind } from '../scenes/index.ts';
+import type { Question, QuestionKind } from '../scenes/index.ts';
 import { checkAnswers, defineDataset, type QuestionRecord } from './dataset.ts';
 import { sceneComposer, sceneOptions } from './scenes.ts';
 
 const kinds = ['what', 'how many', 'color', 'where', 'is there'] as const satisfies QuestionKind[];
 
-/** The questions about the scenes of `scenes` with the same options: each has one true answer. */
+/** The questions about the scenes of `scenes` with the same options: an equal one is asked once, with all its answers. */
 export const sceneQuestions = defineDataset(
   sceneOptions.extend({
     /** Only questions of these kinds. */
@@ -20,24 +20,33 @@ export const sceneQuestions = defineDataset(
     const asked = Array.from({ length: n }, (_, index) => {
       const { objects, questions } = compose(index);
       if (objects.length < options.min_objects) return [];
-      return [...questions.keys()].filter((i) => wanted.has(questions[i]!.kind)).map((i) => [index, i] as const);
+      return firstAsked(questions)
+        .filter((i) => wanted.has(questions[i]!.kind))
+        .map((i) => [index, i] as const);
     }).flat();
     return {
       length: asked.length,
       record(number): QuestionRecord {
         const [index, i] = asked[number]!;
         const scene = compose(index);
-        const { question, answer, kind } = scene.questions[i]!;
+        const { question, kind } = scene.questions[i]!;
+        const answers = scene.questions.filter((each) => each.question === question).map(({ answer }) => answer);
         const imageId = `scene ${seed}-${index}`;
         return {
           id: `${imageId}, question ${i}`,
           imageId,
           image: { kind: 'scene', folder: path, scene },
           question,
-          ...checkAnswers([answer], imageId),
+          ...checkAnswers(answers, imageId),
           kind,
         };
       },
     };
   },
 );
+
+/** The places of different questions: a thing to the left of another may be above a third, and is asked for once. */
+function firstAsked(questions: readonly Question[]): number[] {
+  const texts = questions.map(({ question }) => question);
+  return [...texts.keys()].filter((i) => texts.indexOf(texts[i]!) === i);
+}

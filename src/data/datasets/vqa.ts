@@ -25,7 +25,10 @@ export const vqa = defineDataset(
     questions: z.string(),
     annotations: z.string().optional(),
     images: z.string(),
-    /** A picture's name: `{subtype}` is the questions' `data_subtype`, `{image_id}` COCO's number in twelve digits. */
+    /**
+     * A picture's name: `{subtype}` is the questions' `data_subtype`, `test2015` for those of `test-dev2015`, which is a
+     * part of it; `{image_id}` COCO's number in twelve digits.
+     */
     image_name: z.string().default('COCO_{subtype}_{image_id}.jpg'),
   }),
   async ({ questions, annotations, images, image_name }, onBad) => {
@@ -36,19 +39,21 @@ export const vqa = defineDataset(
       const make = (): QuestionRecord => {
         const { question_id, image_id, question } = checkRow(row, questionRow, where);
         const name = image_name
-          .replaceAll('{subtype}', data_subtype)
+          .replaceAll('{subtype}', data_subtype.replace('-dev', ''))
           .replaceAll('{image_id}', String(image_id).padStart(12, '0'));
         return {
           id: String(question_id),
           imageId: String(image_id),
           image: imageFile(join(images, name), `${where}: field image_id`),
           question: checkQuestion(question, `${where} (${question_id}): field question`),
-          ...(annotated ? answersOf(annotated.get(question_id), question_id) : { answers: [], references: [] }),
+          ...(annotated
+            ? answersOf(annotated.get(question_id), `${annotations}: question ${question_id}`)
+            : checkAnswers(undefined, where)),
         };
       };
       return keepGood(make, onBad);
     });
-    return recordsOf(records, onBad);
+    return recordsOf(records, onBad, questions);
   },
 );
 
@@ -67,9 +72,10 @@ async function readAnnotations(file: string, onBad?: OnBad): Promise<Map<number,
   return byQuestion;
 }
 
-function answersOf(annotation: Annotation | undefined, question: number) {
-  if (annotation === undefined) throw new DataError(`question ${question}: expected an annotation, found none`);
-  const { answers, answer_type, where } = annotation;
+/** Throws DataError naming `asked` where there is no annotation, or the annotation as `checkAnswers` does. */
+function answersOf(annotation: Annotation | undefined, asked: string) {
+  if (annotation === undefined) throw new DataError(`${asked}: expected an annotation, found none`);
+  const { answers, answer_type, question_id, where } = annotation;
   const texts = answers.map(({ answer }) => answer);
-  return { ...checkAnswers(texts, `${where} (question ${question}): field answers`), kind: answer_type };
+  return { ...checkAnswers(texts, `${where} (question ${question_id}): field answers`), kind: answer_type };
 }

@@ -9,15 +9,15 @@ import { expandBraces } from './expand-braces.ts';
 
 /**
  * Tar shards in WebDataset's layout: members with the same name up to the first dot of their base name are one sample,
- * here an image (jpg, png, webp) and its caption (txt, or `caption` or `captions` in json). One scan finds where the
- * images lie; they are read by offset, so that shuffling and resuming are exact.
+ * here an image (jpg, png, webp) and its caption (txt, or else json: `caption` or `captions`, or a list of captions).
+ * One scan finds where the images lie; they are read by offset, so that shuffling and resuming are exact.
  */
 export const webdataset = defineDataset(
   z.strictObject({ type: z.literal('webdataset'), path: z.string() }),
   async ({ path }, onBad) => {
-    const records: ImageTextRecord[] = [];
-    for (const shard of expandBraces(path)) records.push(...(await scanShard(shard, onBad)));
-    return recordsOf(records, onBad);
+    const shards: ImageTextRecord[][] = [];
+    for (const shard of expandBraces(path)) shards.push(await scanShard(shard, onBad));
+    return recordsOf(shards.flat(), onBad);
   },
 );
 
@@ -80,13 +80,22 @@ async function readEntry(shard: string, entry: TarEntry, samples: Map<string, Sa
   samples.set(key, sample);
 }
 
-const description = z.object({ caption: z.string().optional(), captions: z.array(z.string()).optional() });
+/** A list of captions counts as `captions`. */
+const description = z.preprocess(
+  (json) => (Array.isArray(json) ? { captions: json } : json),
+  z.object({ caption: z.string().nullish(), captions: z.array(z.string()).nullish() }),
+);
 
 function recordOf(shard: string, key: string, { image, txt, json }: Sample): ImageTextRecord {
   const where = `${shard}: ${key}`;
   if (image?.kind !== 'tar') throw new DataError(`${where}: expected an image (jpg, png, webp), but there is none`);
   if (image.size === 0) throw new DataError(`${where}: expected an image, but ${image.member} is empty`);
-  const described = json === undefined ? {} : parseJson(json, description, `${where}.json`);
-  const captions = txt === undefined ? (described.captions ?? oneOrNone(described.caption)) : [txt];
+  const captions = txt === undefined ? describedIn(json, `${where}.json`) : [txt]; // json is often about other things
   return { id: key, imageId: key, image, captions: checkCaptions(captions, where) };
+}
+
+function describedIn(json: string | undefined, where: string): string[] {
+  if (json === undefined) return [];
+  const { caption, captions } = parseJson(json, description, where);
+  return captions ?? oneOrNone(caption);
 }

@@ -4,7 +4,10 @@ import { definite, nounPhrase, verbOf } from './grammar.ts';
 import { articleOf, type SceneNoun } from './noun.ts';
 import { type Question, relations, type Scene, type SceneObject } from './scene.ts';
 
-/** Questions with one true answer each. `absent` is a noun that the scene does not show. */
+/**
+ * Questions with a true answer each: "where" is asked once for every answer that it has. `absent` is a noun that the scene
+ * does not show.
+ */
 export function askAbout(random: Random, scene: Omit<Scene, 'questions'>, absent: SceneNoun): Question[] {
   const { objects, background } = scene;
   const present = random.pick(objects).noun;

@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { floats } from '../../core/index.ts';
-import { bestByCosine, recallByCosine, recallOfRanked, type Scores } from './recall.ts';
+import { bestByCosine, recallByCosine, recallOfRanked, type Scores, textsOf } from './recall.ts';
 
 /** Three images, two texts; the first text belongs to the first two images. */
 const shared: Scores = {
   itc: floats([3, 2], [0.9, 0.1, 0.2, 0.8, 0.7, 0.6]),
   isPair: (image, text) => (text === 0 ? image < 2 : image === 2),
+  texts: ['a', 'b'],
 };
 
 /** Cosines without ties, and pairs at random of which every row and every column has one. */
@@ -25,6 +26,7 @@ const problems = fc.integer({ min: 1, max: 12 }).chain((n) =>
 const scoresOf = ({ itc, others }: { itc: Scores['itc']; others: boolean[] }): Scores => ({
   itc,
   isPair: (image, text) => image === text || others[image * itc.shape[1]! + text]!,
+  texts: [...Array(itc.shape[1]).keys()].map(String),
 });
 
 describe('recall by cosine', () => {
@@ -39,6 +41,21 @@ describe('recall by cosine', () => {
       img_r5: 100,
       img_r10: 100,
     });
+  });
+
+  it("counts another picture's equal caption once for the two pictures, as LAVIS does", () => {
+    const { texts, isPair } = textsOf([['a cat'], ['a cat'], ['a dog']], { merged: false });
+    const itc = floats([3, 3], [0.9, 0.9, 0.1, 0.8, 0.8, 0.2, 0.3, 0.3, 0.7]);
+    expect(recallByCosine({ itc, isPair, texts }).txt_r1).toBeCloseTo(200 / 3);
+    // Equal scores of different texts say that the model cannot tell them apart.
+    expect(recallByCosine({ itc, isPair, texts: ['a cat', 'a pet', 'a dog'] }).txt_r1).toBeCloseTo(100 / 3);
+  });
+
+  it('needs no such rule where equal captions are merged', () => {
+    const { texts, isPair } = textsOf([['a cat'], ['a cat'], ['a dog']], { merged: true });
+    expect(texts).toEqual(['a cat', 'a dog']);
+    const itc = floats([3, 2], [0.9, 0.1, 0.8, 0.2, 0.3, 0.7]);
+    expect(recallByCosine({ itc, isPair, texts }).txt_r1).toBe(100);
   });
 });
 

@@ -61,8 +61,8 @@ export async function evaluateRetrieval(
   { texts, isPair, k, itcWeight = subject.itcWeight, part }: RetrievalOptions,
 ): Promise<Retrieval> {
   const itc = await subject.cosines(pictures, texts, part);
-  const scores = { itc, isPair };
-  const found = foundByCosine(scores, texts);
+  const scores = { itc, isPair, texts };
+  const found = foundByCosine(scores);
   if (k === 0) return { recalls: { itc: recallByCosine(scores) }, found };
   const candidates = bestByCosine(itc, k);
   const { pairs } = candidates;
@@ -78,9 +78,9 @@ export async function evaluateRetrieval(
   return { recalls, found };
 }
 
-function foundByCosine({ itc, isPair }: Scores, texts: readonly string[]): Found[] {
+function foundByCosine({ itc, isPair, texts }: Scores): Found[] {
   const firsts = best(itc, 1).map((only) => texts[[...only][0]!]!);
-  return ranksOf(itc, isPair).map((rank, image) => ({ text: firsts[image]!, reciprocalRank: 1 / (1 + rank) }));
+  return ranksOf(itc, isPair, texts).map((rank, image) => ({ text: firsts[image]!, reciprocalRank: 1 / (1 + rank) }));
 }
 
 /** Scores of images with texts, where a text may belong to several images. */
@@ -89,12 +89,13 @@ export interface Scores {
   readonly itc: Value<'float32'>;
   /** Whether a text is one of an image's captions. */
   readonly isPair: (image: number, text: number) => boolean;
+  readonly texts: readonly string[];
 }
 
 /** Recall in percent by LAVIS's names: of texts by an image (`txt_r1`), and of images by a text (`img_r1`). */
-export function recallByCosine({ itc, isPair }: Scores): Metrics {
+export function recallByCosine({ itc, isPair, texts }: Scores): Metrics {
   return named(
-    ranksOf(itc, isPair),
+    ranksOf(itc, isPair, texts),
     ranksOf(transpose(itc), (text, image) => isPair(image, text)),
   );
 }
@@ -118,7 +119,11 @@ export function bestByCosine(itc: Value<'float32'>, k: number): Candidates {
 }
 
 /** Recall after the candidates have been ranked anew, by a score of each pair in their order; the rest stays behind. */
-export function recallOfRanked({ itc, isPair }: Scores, candidates: Candidates, score: readonly number[]): Metrics {
+export function recallOfRanked(
+  { itc, isPair, texts }: Scores,
+  candidates: Candidates,
+  score: readonly number[],
+): Metrics {
   const { ofImage, ofText, pairs } = candidates;
   const ranked = (among: (pair: Pair) => boolean): Value<'float32'> => {
     const data = new Float32Array(itc.data.length).fill(-Infinity);
@@ -130,7 +135,7 @@ export function recallOfRanked({ itc, isPair }: Scores, candidates: Candidates, 
   const toTexts = ranked(({ image, text }) => ofImage[image]!.has(text));
   const toImages = ranked(({ image, text }) => ofText[text]!.has(image));
   return named(
-    ranksOf(toTexts, isPair),
+    ranksOf(toTexts, isPair, texts),
     ranksOf(transpose(toImages), (text, image) => isPair(image, text)),
   );
 }

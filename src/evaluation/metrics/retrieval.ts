@@ -50,20 +50,32 @@ function expectShape(name: string, { shape }: Value, expected: readonly number[]
 /**
  * For each query, a row of `scores` [queries, candidates], the number of wrong candidates that score at least as high as
  * its best right one: 0 is first. A tie counts against the model, so equal scores for everything do not look like a
- * perfect result; so does NaN. A query without a right candidate has rank Infinity.
+ * perfect result; so does NaN. A query without a right candidate has rank Infinity. Where the candidates are texts, a wrong
+ * one that is the same string as the right one cannot but score as high: of these the later is first, as in LAVIS.
  */
-export function ranksOf(scores: Value, isRight: (query: number, candidate: number) => boolean): number[] {
+export function ranksOf(
+  scores: Value,
+  isRight: (query: number, candidate: number) => boolean,
+  texts: readonly string[] = [],
+): number[] {
   const [queries, candidates] = scores.shape as [number, number];
   const data = toFloat32(scores);
   return Array.from({ length: queries }, (_, query) => {
     const row = data.subarray(query * candidates, (query + 1) * candidates);
-    let best: number | undefined;
+    let best: readonly number[] = []; // the right ones that score highest
     row.forEach((score, c) => {
-      if (isRight(query, c) && (best === undefined || score > best)) best = score;
+      if (!isRight(query, c)) return;
+      const highest = best.length === 0 ? undefined : row[best[0]!]!;
+      if (highest === undefined || score > highest) best = [c];
+      else if (score === highest) best = [...best, c];
     });
-    if (best === undefined) return Infinity;
-    const target = best;
-    return row.reduce((rank, score, c) => rank + (isRight(query, c) || score < target ? 0 : 1), 0);
+    if (best.length === 0) return Infinity;
+    const target = row[best[0]!]!;
+    const isBehind = (c: number) => best.some((right) => c < right && c in texts && texts[c] === texts[right]);
+    return row.reduce((rank, score, c) => {
+      if (isRight(query, c) || score < target || (score === target && isBehind(c))) return rank;
+      return rank + 1;
+    }, 0);
   });
 }
 

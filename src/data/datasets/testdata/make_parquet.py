@@ -65,6 +65,17 @@ write(
     ],
 )
 write(
+    "vqa-test.parquet",
+    [
+        ("image", image, [{"bytes": png(0), "path": None}]),
+        ("question_id", pa.int64(), [3000]),
+        ("image_id", pa.int64(), [3]),
+        ("question", pa.string(), ["What is it?"]),
+        ("answers", pa.list_(answer), [None]),
+        ("answer_type", pa.string(), [None]),
+    ],
+)
+write(
     "paths.parquet",
     [("image", pa.string(), ["0.png", "none.png", None]), ("text", pa.string(), ["a", "b", "c"])],
 )
