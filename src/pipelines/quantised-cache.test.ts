@@ -72,6 +72,13 @@ describe('folderAt', () => {
     expect((await readdir(dirname(folders[0]!))).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
+  it('refuses a precision that there is not', async () => {
+    const wrong: { precision: 'int8' } = JSON.parse('{"precision": "int3"}');
+    await expect(folderAt(at('model'), wrong)).rejects.toThrow(
+      'precision: expected fp32, int8, int4, auto, found int3',
+    );
+  });
+
   it('refuses to make another precision of a quantised folder', async () => {
     await writeQuantised(at('model'), at('only-int8'), 'int8');
     await expect(folderAt(at('only-int8'), { precision: 'int4' })).rejects.toThrow(UsageError);

@@ -9,6 +9,7 @@ import {
   exists,
   layout,
   type PrecisionChoice,
+  precisionChoices,
   type QuantiseOptions,
   storedPrecision,
   writeQuantised,
@@ -23,12 +24,15 @@ interface FolderOptions extends QuantiseOptions {
  * The folder of a model at a precision: the model's own where nothing has to change, else one in the cache, beside the
  * hub's, which is written when it is first asked for, by one process at a time, and takes the place of those that were
  * made of the model before its files changed. Throws UsageError where a model that was quantised before is asked for at
- * another precision.
+ * another precision, or for one that there is not.
  */
 export async function folderAt(
   folder: string,
   { precision, device = 'cpu', ...options }: FolderOptions,
 ): Promise<string> {
+  if (precision !== undefined && !precisionChoices.includes(precision)) {
+    throw new UsageError(`precision: expected ${precisionChoices.join(', ')}, found ${precision}`);
+  }
   const stored = storedPrecision(await readJsonObject(join(folder, 'config.json')));
   const chosen = precision === 'auto' ? (stored ?? (device === 'cpu' ? 'int8' : 'fp32')) : (precision ?? stored);
   if (stored && chosen !== stored) {
