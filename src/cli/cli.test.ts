@@ -227,6 +227,8 @@ describe.concurrent('usage', () => {
     [['caption', example, '--batch-size', '0'], 'expected a whole number above 0'],
     [['caption', example, '--device', 'abacus'], 'Allowed choices are'],
     [['trace', '--out', 'x'], 'expected --image or --from'],
+    [['trace', '--image', example, '-m', 'none', '--out', 'examples'], 'examples: expected a file to write to'],
+    [['caption', example, '-m', 'none', '--out', 'examples'], 'examples: expected a file to write to'],
   ])('%j exits with 2 and one line', async (args, message) => {
     const { code, stdout, stderr } = await blip2(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { DataError, UsageError } from '../core/index.ts';
-import { writeText } from '../hub/index.ts';
+import { outputTarget, writeText } from '../hub/index.ts';
 
 /** What `caption` writes of an image. */
 export const captionRecord = z.object({ image: z.string(), caption: z.string(), score: z.number() });
@@ -23,31 +23,37 @@ export type Settings = Readonly<Record<string, unknown>>;
 /**
  * A JSONL file of records by image that an interrupted run goes on with: lines are collected in `<file>.partial`, under a
  * line with the run's settings, and the file itself appears, or is replaced, when all are there. Images that are in either
- * already need no work again.
+ * already need no work again. A pipe or a device gets all lines at the end.
  */
 export class RecordFile<Item extends { readonly image: string }> {
   readonly #path: string;
-  readonly #partial: string;
+  /** None beside a pipe or a device. */
+  readonly #partial: string | undefined;
   readonly #records: Map<string, Item>;
   /** The first line, where it is not written yet. */
   #header: readonly object[];
 
-  private constructor(path: string, records: Map<string, Item>, header: readonly object[]) {
+  private constructor(
+    { path, partial }: { path: string; partial?: string },
+    records: Map<string, Item>,
+    header: readonly object[],
+  ) {
     this.#path = path;
-    this.#partial = `${path}.partial`;
+    this.#partial = partial;
     this.#records = records;
     this.#header = header;
   }
 
   /**
    * Throws DataError where the file holds something else than such records, UsageError where it was begun with other
-   * settings.
+   * settings, or is a folder.
    */
   static async open<Item extends { readonly image: string }>(
     path: string,
     schema: z.ZodObject & z.ZodType<Item>,
     settings: Settings,
   ): Promise<RecordFile<Item>> {
+    if ((await outputTarget(path)) === 'stream') return new RecordFile({ path }, new Map(), []);
     const partial = `${path}.partial`;
     await mkdir(dirname(path), { recursive: true });
     const interrupted = (await readLines(partial)).slice(0, -1); // what follows the last line break was cut off
@@ -61,7 +67,7 @@ export class RecordFile<Item extends { readonly image: string }> {
       (await readLines(path)).filter((line) => line !== ''),
     );
     const records = new Map([...whole, ...begun].map((each) => [each.image, each]));
-    return new RecordFile(path, records, first === undefined ? [{ settings }] : []);
+    return new RecordFile({ path, partial }, records, first === undefined ? [{ settings }] : []);
   }
 
   has(image: string): boolean {
@@ -70,6 +76,7 @@ export class RecordFile<Item extends { readonly image: string }> {
 
   async add(added: Item): Promise<void> {
     this.#records.set(added.image, added);
+    if (this.#partial === undefined) return;
     await appendFile(this.#partial, jsonLines([...this.#header, added]));
     this.#header = [];
   }
@@ -83,7 +90,7 @@ export class RecordFile<Item extends { readonly image: string }> {
     const place = ({ image }: Item): number => placeOf.get(image) ?? -1;
     const wanted = [...this.#records.values()].filter(isWanted).toSorted((a, b) => place(a) - place(b));
     await writeText(this.#path, jsonLines(wanted));
-    await rm(this.#partial, { force: true });
+    if (this.#partial !== undefined) await rm(this.#partial, { force: true });
     return wanted.length;
   }
 }

@@ -1,4 +1,4 @@
-export { type Write, writeBytes, writeJson, writeText } from './atomic.ts';
+export { outputTarget, type Write, writeBytes, writeJson, writeText } from './atomic.ts';
 export { type CachedModelInfo, listCachedModels, removeCachedModel } from './cache.ts';
 export { Checkpoint } from './checkpoint.ts';
 export { type EncoderIdentity, fingerprint } from './fingerprint.ts';
