@@ -41,6 +41,11 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
         'caption: --out keeps one caption of each image; leave out --num-return-sequences, or --out',
       );
     }
+    if (out !== undefined && paths.includes('-')) {
+      throw new UsageError(
+        'caption: --out knows images by their paths, and - has none; name files, or leave out --out',
+      );
+    }
     const images = await expandImages(paths);
     const { model: named, precision } = options;
     const { signal: _, ...choices } = writingOptions(options);
