@@ -3,6 +3,7 @@ import { Blip2, type PrecisionChoice, precisionChoices, type WritingOptions } fr
 import { devices } from '../runtime/index.ts';
 import { downloadProgress } from './download-progress.ts';
 import { interruption } from './interrupt.ts';
+import { note } from './output.ts';
 import { withPartProgress } from './part-progress.ts';
 
 /** Options that several commands share, and what they become. */
@@ -38,6 +39,7 @@ export const loadModel = ({ model, device, threads, precision }: ModelOptions): 
       ...(threads && { threads }),
       signal: interruption,
       onProgress: downloadProgress(),
+      onWait: note,
       onQuantise,
     }),
   );

@@ -3,7 +3,7 @@ export { type CachedModelInfo, listCachedModels, removeCachedModel } from './cac
 export { Checkpoint } from './checkpoint.ts';
 export { type EncoderIdentity, fingerprint } from './fingerprint.ts';
 export { convertGgufToCheckpoint } from './gguf/index.ts';
-export { type LockOptions, withLock } from './lock.ts';
+export { type LockOptions, tellOfLock, type WaitOptions, withLock } from './lock.ts';
 export { type JsonObject, jsonObject, readJsonObject } from './read-json.ts';
 export { bertToQFormer, fromLavis, toLavis } from './rename/index.ts';
 export { type ProgressEvent, parseModelId, type ResolveOptions, resolveModel } from './resolve.ts';

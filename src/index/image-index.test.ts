@@ -189,3 +189,18 @@ it('belongs to one model', async () => {
   const again = await ImageIndex.open(at('index'), await Blip2.fromPretrained(join(folder, 'model')));
   expect(await again.size()).toBe(1);
 });
+
+it('says whose lock it waits for', async () => {
+  const [file] = await drawAll('a.png');
+  const lock = join(place, 'index', 'lock');
+  const told: string[] = [];
+  const onWait = (text: string) => {
+    told.push(text);
+    void rm(lock);
+  };
+  const waiting = await ImageIndex.open(join(place, 'index'), model, { onWait });
+  await writeFile(lock, JSON.stringify({ host: 'elsewhere', pid: 1 }));
+  await waiting.add([file!]);
+  expect(told).toEqual([`${lock}: waiting for another process, which holds this lock`]);
+  await waiting.close();
+});

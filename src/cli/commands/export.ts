@@ -33,7 +33,7 @@ export const exportCommand = new Command('export')
     }
     if (model.endsWith('.gguf')) await convertGgufToCheckpoint(model, folder);
     else {
-      const from = await findModel(model, { signal: interruption });
+      const from = await findModel(model, { signal: interruption, onWait: note });
       if (onnx) await exportOnnx(from, folder, { signal: interruption });
       else if (precision) {
         await withPartProgress((onProgress) =>

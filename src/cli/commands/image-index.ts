@@ -11,6 +11,8 @@ interface Options extends ModelOptions {
   readonly skipBad?: boolean;
 }
 
+const waiting = { signal: interruption, onWait: note };
+
 const location = 'a folder, lance:FOLDER, or the URI of an object store';
 
 const add = withJson(withModel(new Command('add')))
@@ -20,7 +22,7 @@ const add = withJson(withModel(new Command('add')))
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (name: string, paths: string[], options: Options) => {
     const images = await expandImages(paths);
-    const index = await ImageIndex.open(name, await loadModel(options), { create: true });
+    const index = await ImageIndex.open(name, await loadModel(options), { create: true, ...waiting });
     const progress = partProgress();
     try {
       const added = await index.add(images, {
@@ -46,7 +48,7 @@ const remove = withJson(new Command('remove'))
   .argument('<index>', location)
   .argument('<path...>', 'files and folders; they need not exist any more')
   .action(async (name: string, paths: string[], options: { json?: boolean }) => {
-    const index = await openVectorIndex(name);
+    const index = await openVectorIndex(name, undefined, waiting);
     try {
       const removed = await removeImages(index, paths);
       const record = { index: name, removed, images: await index.size() };

@@ -2,7 +2,7 @@ import { constants, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { DataError, floats, halfToFloat, toFloat32, toNumbers, type Value } from '../../core/index.ts';
-import { withLock, writeJson, writeText } from '../../hub/index.ts';
+import { tellOfLock, type WaitOptions, withLock, writeJson, writeText } from '../../hub/index.ts';
 import { compile, type Session, weightsFrom } from '../../runtime/index.ts';
 import { type Manifest, parseManifest } from '../manifest.ts';
 import type { Hit, Item, Picture, Selection, VectorIndex } from '../vector-index.ts';
@@ -24,21 +24,26 @@ export class ExactIndex implements VectorIndex {
   readonly manifest: Manifest;
   readonly #folder: string;
   readonly #rows: Rows;
+  readonly #waiting: WaitOptions;
   #compiled: Compiled | undefined;
 
-  private constructor(folder: string, manifest: Manifest, rows: Rows) {
+  private constructor(folder: string, manifest: Manifest, { rows, waiting }: { rows: Rows; waiting: WaitOptions }) {
     this.#folder = folder;
+    this.#waiting = waiting;
     this.manifest = manifest;
     this.#rows = rows;
   }
 
-  /** Opens the index in a folder, or makes one where there is none and a manifest is given. Throws DataError. */
-  static async open(folder: string, create?: Manifest): Promise<ExactIndex> {
+  /**
+   * Opens the index in a folder, or makes one where there is none and a manifest is given. `waiting` is told where another
+   * process writes. Throws DataError.
+   */
+  static async open(folder: string, create?: Manifest, waiting: WaitOptions = {}): Promise<ExactIndex> {
     const file = join(folder, 'index.json');
     if (create && !existsSync(file)) await createFiles(folder, create);
     const manifest = parseManifest(await readText(file), file);
     const real = await realpath(folder);
-    const index = new ExactIndex(real, manifest, await Rows.open(join(real, 'pictures.jsonl')));
+    const index = new ExactIndex(real, manifest, { rows: await Rows.open(join(real, 'pictures.jsonl')), waiting });
     await index.#checkLengths();
     return index;
   }
@@ -154,7 +159,10 @@ export class ExactIndex implements VectorIndex {
   }
 
   /** One process at a time writes; one that was second finds the journal changed, and stops. */
-  #locked = (write: () => Promise<void>): Promise<void> => withLock(join(this.#folder, 'lock'), write);
+  #locked = (write: () => Promise<void>): Promise<void> => {
+    const lock = join(this.#folder, 'lock');
+    return withLock(lock, write, tellOfLock(lock, this.#waiting));
+  };
 
   async #session(k: number): Promise<Compiled['session']> {
     if (this.#compiled?.k === k) return this.#compiled.session;
