@@ -147,8 +147,11 @@ describe('resolveModel', () => {
   });
 
   it('downloads once when asked twice at the same time', async () => {
-    await Promise.all([resolveModel('owner/name', { settings }), resolveModel('owner/name', { settings })]);
+    const told: string[] = [];
+    const options = { settings, onWait: (text: string) => told.push(text) };
+    await Promise.all([resolveModel('owner/name', options), resolveModel('owner/name', options)]);
     expect(hub.requests.filter((r) => r.includes('/store/'))).toHaveLength(1);
+    expect(told[0]).toMatch(/\.lock: waiting for another process/);
   });
 });
 

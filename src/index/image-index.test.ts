@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { DataError, random } from '../core/index.ts';
+import { ConfigError, DataError, random } from '../core/index.ts';
+import { Checkpoint, writeSafetensors } from '../hub/index.ts';
 import { Blip2 } from '../pipelines/index.ts';
 import { type Found, ImageIndex } from './index.ts';
 
@@ -203,4 +205,18 @@ it('says whose lock it waits for', async () => {
   await waiting.add([file!]);
   expect(told).toEqual([`${lock}: waiting for another process, which holds this lock`]);
   await waiting.close();
+});
+
+it('is not made for a model that compares no images with texts', async () => {
+  const stageTwo = at('stage-two');
+  await writeRandomModel(stageTwo, { language: true });
+  const weights = Object.entries(await (await Checkpoint.open(stageTwo)).readAll());
+  const ofText =
+    /^(itm_head|vision_projection|text_projection|embeddings|cls)\b|^qformer.*layer\.\d+\.(output|intermediate)\./;
+  const left = weights.filter(([name]) => !ofText.test(name));
+  await writeSafetensors(join(stageTwo, 'model.safetensors'), left);
+  const writer = await Blip2.fromPretrained(stageTwo);
+  await expect(ImageIndex.open(at('none'), writer, { create: true })).rejects.toThrow(ConfigError);
+  expect(existsSync(at('none'))).toBe(false);
+  await writer.release();
 });

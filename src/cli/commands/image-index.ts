@@ -1,4 +1,6 @@
+import { access } from 'node:fs/promises';
 import { Command } from 'commander';
+import { DataError, UsageError } from '../../core/index.ts';
 import { type Added, ImageIndex, openVectorIndex, removeImages } from '../../index/index.ts';
 import { expandImages } from '../images.ts';
 import { interruption } from '../interrupt.ts';
@@ -21,7 +23,11 @@ const add = withJson(withModel(new Command('add')))
   .argument('<path...>', 'files, folders or patterns')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (name: string, paths: string[], options: Options) => {
+    if (paths.includes('-')) {
+      throw new UsageError('index add: expected files, folders or patterns, found -: what is found again has a path');
+    }
     const images = await expandImages(paths);
+    if (!options.skipBad) await checkExist(images);
     const index = await ImageIndex.open(name, await loadModel(options), { create: true, ...waiting });
     const progress = partProgress();
     try {
@@ -36,6 +42,15 @@ const add = withJson(withModel(new Command('add')))
       await index.close();
     }
   });
+
+/** Throws DataError naming a file that does not exist. */
+async function checkExist(images: readonly string[]): Promise<void> {
+  for (const image of images) {
+    await access(image).catch((cause) => {
+      throw new DataError(`${image}: expected an image file, but there is no such file`, { cause });
+    });
+  }
+}
 
 /** `3 added, 1 renamed; photos.index has 120 images`. */
 function inWords({ index, images, ...counts }: Added & { index: string; images: number }): string {
