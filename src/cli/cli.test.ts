@@ -128,6 +128,14 @@ describe.concurrent('caption', () => {
     expect([other.code, other.stderr]).toEqual([2, expect.stringContaining(`${out} was begun with numBeams nothing`)]);
   });
 
+  it('notes flags of draws where none are drawn', async () => {
+    const args = ['caption', example, '-m', model, '-n', '2', '--seed', '1', '--top-p', '0.5'];
+    const [searched, drawn] = await Promise.all([blip2(args), blip2([...args, '--do-sample'])]);
+    const stderr = 'blip2: --top-p, --seed: without --do-sample no token is drawn, and this has no effect\n';
+    expect(searched).toMatchObject({ code: 0, stderr });
+    expect(drawn).toMatchObject({ code: 0, stderr: '' });
+  });
+
   it('refuses a bad image, or leaves it out where it is told to', async () => {
     const empty = join(folder, 'empty.png');
     await writeFile(empty, '');
@@ -232,6 +240,12 @@ describe.concurrent('usage', () => {
     [['caption', example, '--batch-size', '0'], 'expected a whole number above 0'],
     [['caption', '-', '-m', 'none', '--out', 'x'], '--out knows images by their paths'],
     [['caption', example, '--device', 'abacus'], 'Allowed choices are'],
+    [
+      ['ask', example, 'what', '--candidates', 'x', '--top-k', '3', '-n', '2'],
+      'leave it out, or --max-new-tokens, --top-k',
+    ],
+    [['export', 'x.gguf', 'x', '--onnx'], 'leave out --compact, --onnx and --precision'],
+    [['export', 'x.gguf', 'x', '--precision', 'int4'], 'leave out --compact, --onnx and --precision'],
     [['trace', '--out', 'x'], 'expected --image or --from'],
     [['trace', '--image', example, '-m', 'none', '--out', 'examples'], 'examples: expected a file to write to'],
     [['caption', example, '-m', 'none', '--out', 'examples'], 'examples: expected a file to write to'],

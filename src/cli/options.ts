@@ -79,10 +79,20 @@ export const withWriting = (command: Command): Command =>
 
 const oneMore = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
-export const writingOptions = (flags: WritingFlags): WritingOptions => ({
-  ...Object.fromEntries(writingFlags.map((name) => [name, flags[name]])),
-  signal: interruption,
-});
+/** Call it once a command: it notes flags that change nothing, because no tokens are drawn. */
+export function writingOptions(flags: WritingFlags): WritingOptions {
+  const ofDraws = givenFlags(flags, ['temperature', 'topK', 'topP', 'seed']);
+  if (!flags.doSample && ofDraws !== '')
+    note(`${ofDraws}: without --do-sample no token is drawn, and this has no effect`);
+  return { ...Object.fromEntries(writingFlags.map((name) => [name, flags[name]])), signal: interruption };
+}
+
+/** Those of the flags that were given, in words: `--top-k, --top-p`. */
+export const givenFlags = (flags: WritingFlags, names: readonly (keyof WritingFlags)[] = writingFlags): string =>
+  names
+    .filter((name) => flags[name] !== undefined)
+    .map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+    .join(', ');
 
 /** `--num-return-sequences`. */
 export const withSequences = (command: Command): Command =>

@@ -23,10 +23,11 @@ export const chat = withJson(withWriting(withModel(new Command('chat'))))
   .argument('<image>', 'a file; questions are typed, or come one a line on standard input')
   .action(async (image: string, options: Options) => {
     if (image === '-') throw new UsageError('chat: expected a file: standard input is for the questions');
+    const writing = writingOptions(options);
     const model = await loadModel(options);
     const conversation = model.chat(image);
     for await (const question of questions()) {
-      const pieces = conversation.ask(question, writingOptions(options));
+      const pieces = conversation.ask(question, writing);
       if (options.json) await printTurn(conversation, pieces, image);
       else await printPieces(pieces);
     }
