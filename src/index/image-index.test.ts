@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { ConfigError, DataError, random } from '../core/index.ts';
+import { ConfigError, DataError, random, UsageError } from '../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../hub/index.ts';
 import { Blip2 } from '../pipelines/index.ts';
 import { type Found, ImageIndex } from './index.ts';
@@ -219,4 +219,12 @@ it('is not made for a model that compares no images with texts', async () => {
   await expect(ImageIndex.open(at('none'), writer, { create: true })).rejects.toThrow(ConfigError);
   expect(existsSync(at('none'))).toBe(false);
   await writer.release();
+});
+
+it('finds a whole number of pictures', async () => {
+  for (const options of [{ k: 0 }, { k: -1 }, { k: 2.5 }, { k: Number.NaN }, { candidates: 0 }, { candidates: 1.5 }]) {
+    const found = Object.entries(options).map(([name, count]) => `as ${name}, found ${count}`);
+    const refusal = `search: expected a whole number above 0 ${found}`;
+    await expect(index.search({ text: 'a' }, options)).rejects.toThrow(new UsageError(refusal));
+  }
 });
