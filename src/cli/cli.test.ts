@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { Checkpoint } from '../hub/index.ts';
@@ -73,6 +75,22 @@ describe.concurrent('chat', () => {
         .map(({ answer }) => `${answer}\n`)
         .join(''),
     );
+  });
+
+  it('goes on after a question that is too long', async () => {
+    const args = ['chat', example, '-m', stageTwo, '-n', '4', '--json'];
+    const long = 'cat '.repeat(100);
+    const [mixed, none] = await Promise.all([
+      blip2(args, { input: `${long}\na dog\n` }),
+      blip2(args, { input: `${long}\n` }),
+    ]);
+    expect(rows(mixed.stdout).map(({ question }) => question)).toEqual(['a dog']);
+    expect([mixed.code, mixed.stderr.trimEnd().split('\n').length]).toEqual([0, 1]);
+    expect([none.code, none.stdout, none.stderr]).toEqual([
+      2,
+      '',
+      expect.stringContaining('chat: none of 1 questions could be asked'),
+    ]);
   });
 
   it('takes questions from there alone', async () => {
@@ -229,6 +247,15 @@ it('trace writes what it is told to, also from pixel values of its own', async (
     ].sort(),
   );
   expect(b).toEqual(a);
+});
+
+it.skipIf(!existsSync('/dev/full'))('a full disk is named in one line', async () => {
+  const command = `"${process.execPath}" scripts/start.js list > /dev/full`;
+  const failed = promisify(execFile)('sh', ['-c', command], { cwd: root });
+  await expect(failed).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^blip2: standard output: cannot be written: ENOSPC.*\n$/),
+  });
 });
 
 describe.concurrent('usage', () => {

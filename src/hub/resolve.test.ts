@@ -184,5 +184,14 @@ describe('hubSettings', () => {
     });
     const explicit = { HF_HOME: cacheFolder, HF_HUB_CACHE: home, HF_TOKEN: 'from-variable' };
     expect(await hubSettings(explicit)).toMatchObject({ cacheFolder: home, token: 'from-variable' });
+    const empty = { HF_HUB_CACHE: '', HF_TOKEN: '', HF_TOKEN_PATH: '', HF_ENDPOINT: '' };
+    expect(await hubSettings({ HF_HOME: cacheFolder, ...empty })).toMatchObject({
+      endpoint: 'https://huggingface.co',
+      cacheFolder: join(cacheFolder, 'hub'),
+      token: 'from-file',
+    });
+    expect(await hubSettings({ HF_HOME: '', XDG_CACHE_HOME: home })).toEqual(
+      await hubSettings({ XDG_CACHE_HOME: home }),
+    );
   });
 });
