@@ -1,6 +1,7 @@
 /** The pocket model and the example pictures, as a user meets them. */
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -67,4 +68,25 @@ it('what is wrong is named in one line', async () => {
     expect(status).toBe(2);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
   }
+}, 180_000);
+
+it('nothing is made of arguments that cannot be meant', async () => {
+  const [index, pictures] = [join(folder, 'none'), join(folder, 'pictures')];
+  await cp(join(root, 'examples'), pictures, { recursive: true });
+  const before = await readdir(pictures);
+  const swapped = blip2('index', 'add', pictures, index);
+  expect([swapped.status, swapped.stderr]).toEqual([
+    1,
+    `blip2: ${index}: expected an image file, but there is no such file\n`,
+  ]);
+  const mistaken = blip2('index', 'add', pictures, 'examples/apple.webp');
+  expect([mistaken.status, mistaken.stderr]).toEqual([
+    2,
+    expect.stringMatching(/pictures: expected an index, an empty/),
+  ]);
+  expect(await readdir(pictures)).toEqual(before);
+  const standardInput = blip2('index', 'add', index, '-');
+  expect([standardInput.status, standardInput.stderr]).toEqual([2, expect.stringContaining('found -')]);
+  expect(blip2('index', 'add', index, 'examples/apple.webp', 'examples/none.webp').status).toBe(1);
+  expect(existsSync(index)).toBe(false);
 }, 180_000);

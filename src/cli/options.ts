@@ -3,6 +3,7 @@ import { Blip2, type PrecisionChoice, precisionChoices, type WritingOptions } fr
 import { devices } from '../runtime/index.ts';
 import { downloadProgress } from './download-progress.ts';
 import { interruption } from './interrupt.ts';
+import { note } from './output.ts';
 import { withPartProgress } from './part-progress.ts';
 
 /** Options that several commands share, and what they become. */
@@ -38,6 +39,7 @@ export const loadModel = ({ model, device, threads, precision }: ModelOptions): 
       ...(threads && { threads }),
       signal: interruption,
       onProgress: downloadProgress(),
+      onWait: note,
       onQuantise,
     }),
   );
@@ -91,10 +93,20 @@ function noRepeatNgramSize(): Option {
 
 const oneMore = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
-export const writingOptions = (flags: WritingFlags): WritingOptions => ({
-  ...Object.fromEntries(writingFlags.map((name) => [name, flags[name]])),
-  signal: interruption,
-});
+/** Call it once a command: it notes flags that change nothing, because no tokens are drawn. */
+export function writingOptions(flags: WritingFlags): WritingOptions {
+  const ofDraws = givenFlags(flags, ['temperature', 'topK', 'topP', 'seed']);
+  if (!flags.doSample && ofDraws !== '')
+    note(`${ofDraws}: without --do-sample no token is drawn, and this has no effect`);
+  return { ...Object.fromEntries(writingFlags.map((name) => [name, flags[name]])), signal: interruption };
+}
+
+/** Those of the flags that were given, in words: `--top-k, --top-p`. */
+export const givenFlags = (flags: WritingFlags, names: readonly (keyof WritingFlags)[] = writingFlags): string =>
+  names
+    .filter((name) => flags[name] !== undefined)
+    .map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+    .join(', ');
 
 /** `--num-return-sequences`. */
 export const withSequences = (command: Command): Command =>

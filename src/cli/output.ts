@@ -1,10 +1,14 @@
 import { SingleBar } from 'cli-progress';
 
-/** Ends quietly when whoever reads our output has had enough (`blip2 caption … | head -1`). */
+/**
+ * Ends quietly when whoever reads our output has had enough (`blip2 caption … | head -1`), and with a line and 1 where it
+ * cannot be written, as on a full disk.
+ */
 export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
+    if (error.code === 'EPIPE') process.exit(0);
+    note(`standard output: cannot be written: ${error.message}`);
+    process.exit(1);
   });
 }
 

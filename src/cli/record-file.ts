@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { DataError, UsageError } from '../core/index.ts';
-import { writeText } from '../hub/index.ts';
+import { outputTarget, writeText } from '../hub/index.ts';
 
 /** What `caption` writes of an image. */
 export const captionRecord = z.object({ image: z.string(), caption: z.string(), score: z.number() });
@@ -22,46 +22,55 @@ export type Settings = Readonly<Record<string, unknown>>;
 
 /**
  * A JSONL file of records by image that an interrupted run goes on with: lines are collected in `<file>.partial`, under a
- * line with the run's settings, and the file itself appears, or is replaced, when all are there. Images that are in either
- * already need no work again.
+ * line with the run's settings, and the file itself appears, or is replaced, when all are there; its settings are then in
+ * `<file>.settings`. Images that are in either already need no work again. A pipe or a device gets all lines at the end.
  */
 export class RecordFile<Item extends { readonly image: string }> {
   readonly #path: string;
-  readonly #partial: string;
+  /** None beside a pipe or a device. */
+  readonly #partial: string | undefined;
   readonly #records: Map<string, Item>;
-  /** The first line, where it is not written yet. */
-  #header: readonly object[];
+  /** The first line of what is begun. */
+  readonly #header: { readonly settings: Settings };
+  #isHeaderWritten: boolean;
 
-  private constructor(path: string, records: Map<string, Item>, header: readonly object[]) {
+  private constructor(
+    { path, partial }: { path: string; partial?: string },
+    records: Map<string, Item>,
+    { settings, isWritten }: { settings: Settings; isWritten: boolean },
+  ) {
     this.#path = path;
-    this.#partial = `${path}.partial`;
+    this.#partial = partial;
     this.#records = records;
-    this.#header = header;
+    this.#header = { settings };
+    this.#isHeaderWritten = isWritten;
   }
 
   /**
    * Throws DataError where the file holds something else than such records, UsageError where it was begun with other
-   * settings.
+   * settings, or is a folder.
    */
   static async open<Item extends { readonly image: string }>(
     path: string,
     schema: z.ZodObject & z.ZodType<Item>,
     settings: Settings,
   ): Promise<RecordFile<Item>> {
+    if ((await outputTarget(path)) === 'stream')
+      return new RecordFile({ path }, new Map(), { settings, isWritten: false });
     const partial = `${path}.partial`;
     await mkdir(dirname(path), { recursive: true });
     const interrupted = (await readLines(partial)).slice(0, -1); // what follows the last line break was cut off
     const [first, ...lines] = interrupted;
-    if (first !== undefined) checkSettings(partial, parseJson(first), settings);
+    if (first !== undefined) checkSettings(partial, { where: `${partial}:1`, text: first }, settings);
     const begun = parse(schema, partial, lines, 2);
     if (first !== undefined) await writeText(partial, jsonLines([{ settings }, ...begun]));
-    const whole = parse(
-      schema,
-      path,
-      (await readLines(path)).filter((line) => line !== ''),
-    );
+    const finished = (await readLines(path)).filter((line) => line !== '');
+    const kept = settingsFile(path);
+    const [text = ''] = finished.length > 0 ? await readLines(kept) : [];
+    if (text !== '') checkSettings(path, { where: kept, text }, settings);
+    const whole = parse(schema, path, finished);
     const records = new Map([...whole, ...begun].map((each) => [each.image, each]));
-    return new RecordFile(path, records, first === undefined ? [{ settings }] : []);
+    return new RecordFile({ path, partial }, records, { settings, isWritten: first !== undefined });
   }
 
   has(image: string): boolean {
@@ -70,8 +79,9 @@ export class RecordFile<Item extends { readonly image: string }> {
 
   async add(added: Item): Promise<void> {
     this.#records.set(added.image, added);
-    await appendFile(this.#partial, jsonLines([...this.#header, added]));
-    this.#header = [];
+    if (this.#partial === undefined) return;
+    await appendFile(this.#partial, jsonLines(this.#isHeaderWritten ? [added] : [this.#header, added]));
+    this.#isHeaderWritten = true;
   }
 
   /**
@@ -83,10 +93,15 @@ export class RecordFile<Item extends { readonly image: string }> {
     const place = ({ image }: Item): number => placeOf.get(image) ?? -1;
     const wanted = [...this.#records.values()].filter(isWanted).toSorted((a, b) => place(a) - place(b));
     await writeText(this.#path, jsonLines(wanted));
-    await rm(this.#partial, { force: true });
+    if (this.#partial !== undefined) {
+      await writeText(settingsFile(this.#path), jsonLines([this.#header]));
+      await rm(this.#partial, { force: true });
+    }
     return wanted.length;
   }
 }
+
+const settingsFile = (path: string): string => `${path}.settings`;
 
 const jsonLines = (records: readonly object[]): string => records.map((r) => `${JSON.stringify(r)}\n`).join('');
 
@@ -99,15 +114,16 @@ async function readLines(file: string): Promise<string[]> {
   }
 }
 
-function checkSettings(file: string, header: unknown, settings: Settings): void {
-  const parsed = z.object({ settings: z.record(z.string(), z.unknown()) }).safeParse(header);
-  if (!parsed.success) throw new DataError(`${file}:1: expected the settings of an interrupted run; remove the file`);
+/** Throws UsageError where a file was begun with other settings than these. */
+function checkSettings(file: string, kept: { where: string; text: string }, settings: Settings): void {
+  const parsed = z.object({ settings: z.record(z.string(), z.unknown()) }).safeParse(parseJson(kept.text));
+  if (!parsed.success) throw new DataError(`${kept.where}: expected the settings of a run; remove ${file}`);
   const begun = parsed.data.settings;
   for (const key of new Set([...Object.keys(begun), ...Object.keys(settings)])) {
     const [before, now] = [begun[key], settings[key]].map((each) => JSON.stringify(each) ?? 'nothing');
     if (before === now) continue;
     throw new UsageError(
-      `${file} was begun with ${key} ${before}, not ${now}: go on with what it was begun with, or remove it`,
+      `${file} was begun with ${key} ${before}, not ${now}: go on with what it was begun with, remove it, or name another file`,
     );
   }
 }

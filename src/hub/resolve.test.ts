@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process';
 import { lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -13,7 +12,6 @@ import {
   parseModelId,
   resolveModel,
 } from './index.ts';
-import { withLock } from './lock.ts';
 import { startTestHub, type TestHub } from './test-hub.ts';
 
 // Pauses before another try, and between looks at a lock, take no time here.
@@ -149,8 +147,11 @@ describe('resolveModel', () => {
   });
 
   it('downloads once when asked twice at the same time', async () => {
-    await Promise.all([resolveModel('owner/name', { settings }), resolveModel('owner/name', { settings })]);
+    const told: string[] = [];
+    const options = { settings, onWait: (text: string) => told.push(text) };
+    await Promise.all([resolveModel('owner/name', options), resolveModel('owner/name', options)]);
     expect(hub.requests.filter((r) => r.includes('/store/'))).toHaveLength(1);
+    expect(told[0]).toMatch(/\.lock: waiting for another process/);
   });
 });
 
@@ -161,30 +162,6 @@ describe('parseModelId', () => {
   });
   it.each(['', 'name', '../up', 'a/b/c', 'a/b@../x', 'a/..', '/abs/path'])('refuses %j', (name) => {
     expect(() => parseModelId(name)).toThrow(UsageError);
-  });
-});
-
-describe('a lock', () => {
-  it('of a process that has died is taken over', async () => {
-    const path = join(cacheFolder, 'x.lock');
-    const child = spawn(process.execPath, ['-e', '']);
-    await new Promise((exited) => child.on('exit', exited));
-    await writeFile(path, JSON.stringify({ host: hostname(), pid: child.pid }));
-    expect(await withLock(path, async () => 'done')).toBe('done');
-  });
-  it('lets one in at a time, and lets go of it when the work fails', async () => {
-    const path = join(cacheFolder, 'x.lock');
-    let inside = 0;
-    const work = () =>
-      withLock(path, async () => {
-        inside += 1;
-        await new Promise((turn) => setImmediate(turn));
-        expect(inside).toBe(1);
-        inside -= 1;
-      });
-    await Promise.all([work(), work(), work()]);
-    await expect(withLock(path, () => Promise.reject(new Error('failed')))).rejects.toThrow('failed');
-    await work();
   });
 });
 
@@ -207,5 +184,14 @@ describe('hubSettings', () => {
     });
     const explicit = { HF_HOME: cacheFolder, HF_HUB_CACHE: home, HF_TOKEN: 'from-variable' };
     expect(await hubSettings(explicit)).toMatchObject({ cacheFolder: home, token: 'from-variable' });
+    const empty = { HF_HUB_CACHE: '', HF_TOKEN: '', HF_TOKEN_PATH: '', HF_ENDPOINT: '' };
+    expect(await hubSettings({ HF_HOME: cacheFolder, ...empty })).toMatchObject({
+      endpoint: 'https://huggingface.co',
+      cacheFolder: join(cacheFolder, 'hub'),
+      token: 'from-file',
+    });
+    expect(await hubSettings({ HF_HOME: '', XDG_CACHE_HOME: home })).toEqual(
+      await hubSettings({ XDG_CACHE_HOME: home }),
+    );
   });
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CheckpointError, NetworkError, UsageError } from '../core/index.ts';
 import { CachedModel, exists } from './cache.ts';
 import { downloadFile } from './download.ts';
-import { withLock } from './lock.ts';
+import { tellOfLock, type WaitOptions, withLock } from './lock.ts';
 import { describeFile, listFiles, type ModelId, UnreachableError } from './remote.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
 
@@ -19,10 +19,10 @@ export type ProgressEvent =
     }
   | { readonly status: 'ready'; readonly model: string };
 
-export interface ResolveOptions {
+/** `onWait` is told where another process downloads the same file. */
+export interface ResolveOptions extends WaitOptions {
   readonly settings?: HubSettings | undefined;
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -95,21 +95,22 @@ function neededFiles({ id }: ModelId, files: readonly string[]): string[] {
 async function downloadInto(
   cached: CachedModel,
   file: { id: string; commit: string; name: string },
-  { settings, signal, onProgress }: DownloadOptions,
+  { settings, signal, onProgress, onWait }: DownloadOptions,
 ): Promise<void> {
   const about = { model: file.id, file: file.name };
   onProgress?.({ status: 'initiate', ...about });
   const remote = await describeFile(file, settings, signal);
   const blob = cached.blob(remote.etag);
+  const lock = cached.lock(remote.etag);
   await withLock(
-    cached.lock(remote.etag),
+    lock,
     async () => {
       if (await exists(blob)) return; // another process, or another revision, has brought it
       onProgress?.({ status: 'download', ...about });
       const onBytes = (loaded: number) => onProgress?.({ status: 'progress', ...about, loaded, total: remote.size });
       await downloadFile(remote, blob, { settings, signal, onBytes });
     },
-    { signal },
+    tellOfLock(lock, { signal, onWait }),
   );
   await cached.link(remote.etag, join(cached.snapshot(file.commit), file.name));
   onProgress?.({ status: 'done', ...about });

@@ -16,13 +16,13 @@ export interface HubSettings {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The settings that the environment variables give. */
+/** The settings that the environment variables give; empty ones count as unset, as there. */
 export async function hubSettings(env: Environment = process.env): Promise<HubSettings> {
-  const home = env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
+  const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
   return {
-    endpoint: (env.HF_ENDPOINT ?? 'https://huggingface.co').replace(/\/+$/, ''),
-    cacheFolder: env.HF_HUB_CACHE ?? join(home, 'hub'),
-    token: env.HF_TOKEN ?? (await readToken(env.HF_TOKEN_PATH ?? join(home, 'token'))),
+    endpoint: (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, ''),
+    cacheFolder: env.HF_HUB_CACHE || join(home, 'hub'),
+    token: env.HF_TOKEN || (await readToken(env.HF_TOKEN_PATH || join(home, 'token'))),
     offline: /^(1|on|yes|true)$/i.test(env.HF_HUB_OFFLINE ?? ''),
   };
 }

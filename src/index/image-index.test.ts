@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { DataError, random } from '../core/index.ts';
+import { ConfigError, DataError, random, UsageError } from '../core/index.ts';
+import { Checkpoint, writeSafetensors } from '../hub/index.ts';
 import { Blip2 } from '../pipelines/index.ts';
 import { type Found, ImageIndex } from './index.ts';
 
@@ -188,4 +190,41 @@ it('belongs to one model', async () => {
   await expect(ImageIndex.open(at('none'), model)).rejects.toThrow(DataError);
   const again = await ImageIndex.open(at('index'), await Blip2.fromPretrained(join(folder, 'model')));
   expect(await again.size()).toBe(1);
+});
+
+it('says whose lock it waits for', async () => {
+  const [file] = await drawAll('a.png');
+  const lock = join(place, 'index', 'lock');
+  const told: string[] = [];
+  const onWait = (text: string) => {
+    told.push(text);
+    void rm(lock);
+  };
+  const waiting = await ImageIndex.open(join(place, 'index'), model, { onWait });
+  await writeFile(lock, JSON.stringify({ host: 'elsewhere', pid: 1 }));
+  await waiting.add([file!]);
+  expect(told).toEqual([`${lock}: waiting for another process, which holds this lock`]);
+  await waiting.close();
+});
+
+it('is not made for a model that compares no images with texts', async () => {
+  const stageTwo = at('stage-two');
+  await writeRandomModel(stageTwo, { language: true });
+  const weights = Object.entries(await (await Checkpoint.open(stageTwo)).readAll());
+  const ofText =
+    /^(itm_head|vision_projection|text_projection|embeddings|cls)\b|^qformer.*layer\.\d+\.(output|intermediate)\./;
+  const left = weights.filter(([name]) => !ofText.test(name));
+  await writeSafetensors(join(stageTwo, 'model.safetensors'), left);
+  const writer = await Blip2.fromPretrained(stageTwo);
+  await expect(ImageIndex.open(at('none'), writer, { create: true })).rejects.toThrow(ConfigError);
+  expect(existsSync(at('none'))).toBe(false);
+  await writer.release();
+});
+
+it('finds a whole number of pictures', async () => {
+  for (const options of [{ k: 0 }, { k: -1 }, { k: 2.5 }, { k: Number.NaN }, { candidates: 0 }, { candidates: 1.5 }]) {
+    const found = Object.entries(options).map(([name, count]) => `as ${name}, found ${count}`);
+    const refusal = `search: expected a whole number above 0 ${found}`;
+    await expect(index.search({ text: 'a' }, options)).rejects.toThrow(new UsageError(refusal));
+  }
 });

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
-import { DataError } from '../core/index.ts';
+import { ConfigError, DataError } from '../core/index.ts';
+import type { WaitOptions } from '../hub/index.ts';
 import type { Blip2 } from '../pipelines/index.ts';
 import { type Added, type AddOptions, addImages } from './add.ts';
 import { checkSameModel, manifestOf } from './manifest.ts';
@@ -19,11 +20,21 @@ export class ImageIndex {
 
   /**
    * Opens the index at a location: a folder, `lance:FOLDER`, or the URI of an object store. `create` makes one where
-   * there is none. Throws DataError where there is none, where it was made by another model or in another format.
+   * there is none; `onWait` is told where another process writes. Throws DataError where there is none, where it was made by another model or in another format;
+   * ConfigError for a model that compares no images with texts.
    */
-  static async open(location: string, model: Blip2, { create = false } = {}): Promise<ImageIndex> {
+  static async open(
+    location: string,
+    model: Blip2,
+    { create = false, ...waiting }: { readonly create?: boolean } & WaitOptions = {},
+  ): Promise<ImageIndex> {
+    if (!model.files.heads.retrieval) {
+      throw new ConfigError(
+        `${model.files.folder}: the model does not compare images with texts; name one of stage 1 or for retrieval`,
+      );
+    }
     const expected = await manifestOf(model);
-    const index = await openVectorIndex(location, create ? expected : undefined);
+    const index = await openVectorIndex(location, create ? expected : undefined, waiting);
     checkSameModel(index.manifest, expected, location);
     return new ImageIndex(index, model);
   }

@@ -1,4 +1,4 @@
-import { floats, toFloat32, type Value } from '../core/index.ts';
+import { floats, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { type Blip2, firstTokens, type ImageInput, rerankScore } from '../pipelines/index.ts';
 import type { Hit, VectorIndex } from './vector-index.ts';
 
@@ -34,13 +34,19 @@ const pairsAtOnce = 32;
 
 /**
  * The search in two steps (§4.4): the best by ITC, of which the first `candidates` are ranked anew by ITC's cosine and
- * ITM's logit together (`rerankScore`), as `blip2 evaluate` does.
+ * ITM's logit together (`rerankScore`), as `blip2 evaluate` does. Throws UsageError for a `k` or `candidates` that is no
+ * whole number above 0.
  */
 export async function searchImages(
   { index, model }: { index: VectorIndex; model: Blip2 },
   query: Query,
   { k = 10, candidates = 128, rerank = true, signal }: SearchOptions = {},
 ): Promise<Found[]> {
+  for (const [name, count] of Object.entries({ k, candidates })) {
+    if (!Number.isInteger(count) || count < 1) {
+      throw new UsageError(`search: expected a whole number above 0 as ${name}, found ${count}`);
+    }
+  }
   const text = rerank && 'text' in query ? query.text : undefined;
   const reread = text === undefined ? 0 : candidates;
   const hits = await index.search(await vectorsOf(model, query), Math.max(k, reread));

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { floats, joinRows, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
 import { fingerprint } from '../hub/index.ts';
 import { type ImageProcessor, normalise, type RawImage, readModelImage, toModelSize } from '../image/index.ts';
@@ -6,8 +7,8 @@ import { cachedTogether } from '../runtime/index.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { Sessions } from './sessions.ts';
 
-/** A picture: a file, the bytes of one, or decoded pixels. */
-export type ImageInput = string | Uint8Array | RawImage;
+/** A picture: a file, by its path or file: URL, the bytes of one, or decoded pixels. */
+export type ImageInput = string | URL | Uint8Array | RawImage;
 
 /**
  * Pictures, or `pixelValues` [B, 3, H, W] as an image processor makes them, or `imageEmbeds` [B, P, Dv] as the image
@@ -18,29 +19,69 @@ export type Images = readonly ImageInput[] | Value<'float32'>;
 /** One of these; a value has a batch of one. */
 export type OneImage = ImageInput | Value<'float32'>;
 
-export const imagesOf = (image: OneImage): Images => (isTensor(image) ? image : [image]);
-
-const isTensor = (images: Images | OneImage): images is Value<'float32'> =>
-  typeof images === 'object' && 'dtype' in images;
-
-/** Whether images are a tensor and not a list. Throws UsageError for one picture alone, which JavaScript lets pass. */
-function areComputed(images: Images): images is Value<'float32'> {
-  if (isTensor(images)) return true;
-  if (Array.isArray(images)) return false;
-  throw new UsageError(
-    'images: expected a list of pictures or a tensor, got one picture; put it into a list: [picture]',
-  );
+/** One image as a batch. Throws UsageError for several, which JavaScript lets pass. */
+export function imagesOf(image: OneImage): Images {
+  if (Array.isArray(image)) throw new UsageError('image: expected one picture, got a list; give one of it');
+  if (!isTensor(image)) return [image];
+  const [batch] = image.shape;
+  if (batch === 1) return image;
+  throw new UsageError(`image: expected one, a tensor [1, …], found [${image.shape.join(', ')}]; give one at a time`);
 }
 
-/** Pixels as the model sees them. Throws DataError naming the image that cannot be used; UsageError as `areComputed`. */
+export const isTensor = (images: Images | OneImage): images is Value<'float32'> =>
+  typeof images === 'object' && images !== null && 'dtype' in images;
+
+/**
+ * Whether images are a tensor and not a list. Throws UsageError for one picture alone, which JavaScript lets pass, for
+ * none, and for a tensor of another rank.
+ */
+function areComputed(images: Images): images is Value<'float32'> {
+  if (isTensor(images)) {
+    const { shape } = images;
+    if ((shape.length === 3 || shape.length === 4) && shape[0]! > 0) return true;
+    throw new UsageError(
+      `images: expected pixelValues [B, 3, H, W] or imageEmbeds [B, P, Dv], B above 0, found [${shape.join(', ')}]`,
+    );
+  }
+  if (!Array.isArray(images)) {
+    throw new UsageError(
+      'images: expected a list of pictures or a tensor, got one picture; put it into a list: [picture]',
+    );
+  }
+  if (images.length > 0) return false;
+  throw new UsageError('images: expected at least one picture, found an empty list');
+}
+
+/**
+ * Pixels as the model sees them. Throws DataError naming the image that cannot be used; UsageError as `areComputed`, and
+ * for what is no `ImageInput`.
+ */
 export async function readPixels(images: Images, p: ImageProcessor): Promise<Value<'float32'>> {
   if (areComputed(images)) return images;
   return normalise(await Promise.all(images.map((image) => readOne(image, p))), p);
 }
 
 async function readOne(image: ImageInput, p: ImageProcessor): Promise<RawImage> {
-  if (typeof image !== 'string' && !(image instanceof Uint8Array)) return toModelSize(image, p);
-  return readModelImage(image, p, { exifRotate: true }); // as transformers' load_image, for pictures from cameras
+  const source = image instanceof URL ? pathOf(image) : image;
+  if (typeof source !== 'string' && !(source instanceof Uint8Array)) return toModelSize(checkPixels(source), p);
+  return readModelImage(source, p, { exifRotate: true }); // as transformers' load_image, for pictures from cameras
+}
+
+function pathOf(url: URL): string {
+  if (url.protocol === 'file:') return fileURLToPath(url);
+  throw new UsageError(`${url}: expected a file: URL, found ${url.protocol}; fetch the picture, and give its bytes`);
+}
+
+/** Throws UsageError for pixels that are not as they say, and for anything else, which JavaScript lets pass. */
+function checkPixels(image: RawImage): RawImage {
+  if (typeof image !== 'object' || image === null || !(image.data instanceof Uint8Array)) {
+    throw new UsageError('image: expected a path, a file: URL, bytes, or pixels {width, height, channels, data}');
+  }
+  const { width, height, channels, data } = image;
+  const isSize = [width, height].every((size) => Number.isInteger(size) && size > 0);
+  const found = `${width} x ${height} x ${channels} and ${data.length} bytes`;
+  if (isSize && (channels === 3 || channels === 4) && data.length === width * height * channels) return image;
+  throw new UsageError(`image: expected pixels of width x height x 3 or 4 channels, a byte each, found ${found}`);
 }
 
 /**

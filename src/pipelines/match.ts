@@ -1,4 +1,4 @@
-import { int64s, toFloat32, type Value } from '../core/index.ts';
+import { int64s, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { type Images, imageFeatures, imagesOf, type OneImage } from './images.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
@@ -79,7 +79,10 @@ export interface PairScore {
 export const rerankScore = ({ itc, logit }: { itc: number; logit: number }, itcWeight = 1): number =>
   itcWeight * itc + logit;
 
-/** ITM of each pair of an image and a text. Give as many as fit in memory. */
+/**
+ * ITM of each pair of an image and a text. Give as many as fit in memory. Throws UsageError for a pair of what is in
+ * neither list.
+ */
 export async function matchPairs(
   sessions: Sessions,
   images: Images,
@@ -87,6 +90,7 @@ export async function matchPairs(
 ): Promise<PairScore[]> {
   if (pairs.length === 0) return [];
   const image_embeds = await imageFeatures(sessions, images);
+  checkPairs(pairs, { images: image_embeds.shape[0]!, texts: texts.length });
   const encoded = encodeTexts(
     sessions,
     pairs.map(({ text }) => texts[text]!),
@@ -98,6 +102,15 @@ export async function matchPairs(
   signal?.throwIfAborted();
   const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask, image_embeds, image_rows };
   return pairScores((await (await sessions.pairs()).run(feeds, { itm_logits: null })).itm_logits);
+}
+
+function checkPairs(pairs: readonly Pair[], { images, texts }: { images: number; texts: number }): void {
+  const isPlace = (place: number, count: number) => Number.isInteger(place) && place >= 0 && place < count;
+  const wrong = pairs.find(({ image, text }) => !isPlace(image, images) || !isPlace(text, texts));
+  if (!wrong) return;
+  throw new UsageError(
+    `pairs: expected places in ${images} images and ${texts} texts, from 0 on, found image ${wrong.image} and text ${wrong.text}`,
+  );
 }
 
 /** From logits of "no match, match" [N, 2]. */

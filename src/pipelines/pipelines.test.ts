@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goldenPath } from '../../test/golden/fixtures.ts';
 import { writeRandomModel } from '../../test/random-model.ts';
@@ -41,6 +42,46 @@ describe('a model of stage 1', () => {
     await expect(model.caption('apple.webp')).rejects.toThrow(UsageError);
     // @ts-expect-error
     await expect(model.caption(picture(1))).rejects.toThrow('expected a list of pictures or a tensor, got one picture');
+    await model.release();
+  });
+
+  it('says in words what is wrong with images', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    const { width, height, data } = picture(1);
+    const pixels = { width, height, channels: 4, data } as const;
+    const url = new URL('https://example.com/a.png');
+    await expect(model.caption([])).rejects.toThrow('images: expected at least one picture, found an empty list');
+    await expect(model.encodeImages([])).rejects.toThrow(UsageError);
+    await expect(model.caption([url])).rejects.toThrow('expected a file: URL, found https:');
+    const short = { ...pixels, data: data.subarray(1) };
+    await expect(model.caption([short])).rejects.toThrow('found 30 x 20 x 4 and 2399 bytes');
+    // @ts-expect-error
+    await expect(model.caption([{ ...pixels, channels: 1, data: data.subarray(600) }])).rejects.toThrow(UsageError);
+    // @ts-expect-error
+    await expect(model.caption([new ArrayBuffer(10)])).rejects.toThrow(
+      'image: expected a path, a file: URL, bytes, or',
+    );
+    // @ts-expect-error
+    await expect(model.match([pixels], ['a'])).rejects.toThrow('image: expected one picture, got a list');
+    const two = await model.encodeImages([picture(1), picture(2)]);
+    await expect(model.match(two, ['a'])).rejects.toThrow('image: expected one, a tensor [1, …], found [2, ');
+    await expect(model.streamCaption(two).next()).rejects.toThrow(UsageError);
+    for (const pair of [
+      { image: 2, text: 0 },
+      { image: 0, text: 1 },
+      { image: -1, text: 0 },
+      { image: 0.5, text: 0 },
+    ]) {
+      const refused = model.matchPairs(two, { texts: ['a'], pairs: [{ image: 0, text: 0 }, pair] });
+      await expect(refused).rejects.toThrow(`found image ${pair.image} and text ${pair.text}`);
+    }
+    await model.release();
+  });
+
+  it('reads a file by its URL', async () => {
+    const model = await Blip2.fromPretrained(join(folder, 'stage1'));
+    const file = new URL('../../examples/apple.webp', import.meta.url);
+    expect(await model.preprocess([file])).toEqual(await model.preprocess([fileURLToPath(file)]));
     await model.release();
   });
 

@@ -1,6 +1,6 @@
 import { floats, int64s, toFloat32, type Value } from '../core/index.ts';
 import { questionPrompt } from './answer.ts';
-import { imagesOf, type OneImage, readPixels, sizeOf } from './images.ts';
+import { imagesOf, isTensor, type OneImage, readPixels, sizeOf } from './images.ts';
 import { bestQueryCosines, firstTokens } from './match.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
@@ -22,7 +22,7 @@ export async function trace(sessions: Sessions, inputs: TraceInputs): Promise<Re
   const { image, text, signal } = inputs;
   const { files } = sessions;
   const prompt = promptOf(sessions, inputs);
-  const pixelValues = await readPixels(imagesOf(image), files.processor);
+  const pixelValues = await readPixels(isTensor(image) ? image : imagesOf(image), files.processor);
   signal?.throwIfAborted();
   const vision = await sessions.vision(sizeOf(pixelValues));
   const { last_hidden_state, image_embeds } = await vision.run({ pixel_values: pixelValues });

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { UsageError } from '../../core/index.ts';
 import { imageInput } from '../images.ts';
 import {
+  givenFlags,
   loadModel,
   type ModelOptions,
   type WritingFlags,
@@ -27,6 +29,10 @@ export const ask = withJson(withSequences(withWriting(withModel(new Command('ask
   .option('--candidates <file>', 'choose the likeliest of these answers, one a line')
   .option('--raw', 'leave out the words that the model expects around a question')
   .action(async (image: string, question: string, options: Options) => {
+    const ofWriting = givenFlags(options);
+    if (options.candidates !== undefined && ofWriting !== '') {
+      throw new UsageError(`ask: --candidates chooses and writes nothing: leave it out, or ${ofWriting}`);
+    }
     const candidates = options.candidates === undefined ? undefined : await readLines(options.candidates);
     const model = await loadModel(options);
     const answers = await model.answers(await imageInput(image), question, {

@@ -41,9 +41,14 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
         'caption: --out keeps one caption of each image; leave out --num-return-sequences, or --out',
       );
     }
+    if (out !== undefined && paths.includes('-')) {
+      throw new UsageError(
+        'caption: --out knows images by their paths, and - has none; name files, or leave out --out',
+      );
+    }
     const images = await expandImages(paths);
     const { model: named, precision } = options;
-    const { signal: _, ...choices } = writingOptions(options);
+    const { signal, ...choices } = writingOptions(options);
     const settings = { model: named, precision, prompt, bestOf, ...choices };
     const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord, settings);
     const left = images.filter((image) => !file?.has(image));
@@ -55,7 +60,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>
       printRecord(record, json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
-    const writing = { ...writingOptions(options), prompt, bestOf, batchSize, numReturnSequences };
+    const writing = { ...choices, signal, prompt, bestOf, batchSize, numReturnSequences };
     let [written, bad] = [0, 0];
     await withImageProgress(left.length, async (advance) => {
       const leaveOut = (error: DataError) => {

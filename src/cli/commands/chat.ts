@@ -12,7 +12,7 @@ import {
   withWriting,
   writingOptions,
 } from '../options.ts';
-import { printRecord } from '../output.ts';
+import { note, printRecord } from '../output.ts';
 
 interface Options extends ModelOptions, WritingFlags {
   readonly json?: boolean;
@@ -23,14 +23,25 @@ export const chat = withJson(withWriting(withModel(new Command('chat'))))
   .argument('<image>', 'a file; questions are typed, or come one a line on standard input')
   .action(async (image: string, options: Options) => {
     if (image === '-') throw new UsageError('chat: expected a file: standard input is for the questions');
+    const writing = writingOptions(options);
     const model = await loadModel(options);
     const conversation = model.chat(image);
+    let refused = 0;
     for await (const question of questions()) {
-      const pieces = conversation.ask(question, writingOptions(options));
-      if (options.json) await printTurn(conversation, pieces, image);
-      else await printPieces(pieces);
+      const pieces = conversation.ask(question, writing);
+      try {
+        if (options.json) await printTurn(conversation, pieces, image);
+        else await printPieces(pieces);
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error;
+        note(error.message); // it is too long: another may be asked
+        refused += 1;
+      }
     }
     interruption.throwIfAborted();
+    if (refused > 0 && conversation.turns.length === 0) {
+      throw new UsageError(`chat: none of ${refused} questions could be asked`);
+    }
   });
 
 /** What is typed after a prompt on the terminal, or the lines of standard input; blank ones are left out. */

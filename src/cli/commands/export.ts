@@ -31,9 +31,15 @@ export const exportCommand = new Command('export')
     if ([compact, onnx, precision].filter(Boolean).length > 1) {
       throw new UsageError('export: --compact, --onnx and --precision do not go together: choose one');
     }
-    if (model.endsWith('.gguf')) await convertGgufToCheckpoint(model, folder);
+    const isGguf = model.endsWith('.gguf');
+    if (isGguf && (compact || onnx || precision)) {
+      throw new UsageError(
+        'export: a .gguf file becomes a language model for transformers alone: leave out --compact, --onnx and --precision',
+      );
+    }
+    if (isGguf) await convertGgufToCheckpoint(model, folder);
     else {
-      const from = await findModel(model, { signal: interruption });
+      const from = await findModel(model, { signal: interruption, onWait: note });
       if (onnx) await exportOnnx(from, folder, { signal: interruption });
       else if (precision) {
         await withPartProgress((onProgress) =>

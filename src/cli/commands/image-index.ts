@@ -1,4 +1,6 @@
+import { access } from 'node:fs/promises';
 import { Command } from 'commander';
+import { DataError, UsageError } from '../../core/index.ts';
 import { type Added, ImageIndex, openVectorIndex, removeImages } from '../../index/index.ts';
 import { expandImages } from '../images.ts';
 import { interruption } from '../interrupt.ts';
@@ -11,6 +13,8 @@ interface Options extends ModelOptions {
   readonly skipBad?: boolean;
 }
 
+const waiting = { signal: interruption, onWait: note };
+
 const location = 'a folder, lance:FOLDER, or the URI of an object store';
 
 const add = withJson(withModel(new Command('add')))
@@ -19,8 +23,12 @@ const add = withJson(withModel(new Command('add')))
   .argument('<path...>', 'files, folders or patterns')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (name: string, paths: string[], options: Options) => {
+    if (paths.includes('-')) {
+      throw new UsageError('index add: expected files, folders or patterns, found -: what is found again has a path');
+    }
     const images = await expandImages(paths);
-    const index = await ImageIndex.open(name, await loadModel(options), { create: true });
+    if (!options.skipBad) await checkExist(images);
+    const index = await ImageIndex.open(name, await loadModel(options), { create: true, ...waiting });
     const progress = partProgress();
     try {
       const added = await index.add(images, {
@@ -35,6 +43,15 @@ const add = withJson(withModel(new Command('add')))
     }
   });
 
+/** Throws DataError naming a file that does not exist. */
+async function checkExist(images: readonly string[]): Promise<void> {
+  for (const image of images) {
+    await access(image).catch((cause) => {
+      throw new DataError(`${image}: expected an image file, but there is no such file`, { cause });
+    });
+  }
+}
+
 /** `3 added, 1 renamed; photos.index has 120 images`. */
 function inWords({ index, images, ...counts }: Added & { index: string; images: number }): string {
   const changes = Object.entries(counts).filter(([, count]) => count > 0);
@@ -46,7 +63,7 @@ const remove = withJson(new Command('remove'))
   .argument('<index>', location)
   .argument('<path...>', 'files and folders; they need not exist any more')
   .action(async (name: string, paths: string[], options: { json?: boolean }) => {
-    const index = await openVectorIndex(name);
+    const index = await openVectorIndex(name, undefined, waiting);
     try {
       const removed = await removeImages(index, paths);
       const record = { index: name, removed, images: await index.size() };

@@ -15,7 +15,7 @@ export const pull = withJson(withPrecision(new Command('pull')))
   .description('fetch a model into the Hugging Face cache, and quantise it if asked')
   .argument('<model>', 'owner/name, or owner/name@revision')
   .action(async (model: string, { json, precision }: Options) => {
-    const fetched = await findModel(model, { signal: interruption, onProgress: downloadProgress() });
+    const fetched = await findModel(model, { signal: interruption, onProgress: downloadProgress(), onWait: note });
     if (precision) note(`${model}: making it ready at the precision ${precision}`);
     const folder = await withPartProgress((onProgress) =>
       folderAt(fetched, { precision, onProgress, signal: interruption }),

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { DataError, floats, toFloat32, UsageError, type Value } from '../../core/index.ts';
-import { Checkpoint, writeSafetensors } from '../../hub/index.ts';
+import { Checkpoint, outputTarget, writeSafetensors } from '../../hub/index.ts';
 import { imageInput } from '../images.ts';
 import { interruption } from '../interrupt.ts';
 import { loadModel, type ModelOptions, withJson, withModel } from '../options.ts';
@@ -25,6 +25,7 @@ export const trace = withJson(withModel(new Command('trace')))
   .action(async (options: Options) => {
     const { image, from, text, question, out } = options;
     if ((image === undefined) === (from === undefined)) throw new UsageError('trace: expected --image or --from');
+    await outputTarget(out); // refuses a folder before anything is computed
     const model = await loadModel(options);
     const source = from === undefined ? await imageInput(image!) : await readPixelValues(from);
     const tensors = await model.trace({ image: source, text, question, signal: interruption });

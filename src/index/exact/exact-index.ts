@@ -1,8 +1,8 @@
 import { constants, existsSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { DataError, floats, halfToFloat, toFloat32, toNumbers, type Value } from '../../core/index.ts';
-import { withLock, writeJson, writeText } from '../../hub/index.ts';
+import { DataError, floats, halfToFloat, toFloat32, toNumbers, UsageError, type Value } from '../../core/index.ts';
+import { tellOfLock, type WaitOptions, withLock, writeJson, writeText } from '../../hub/index.ts';
 import { compile, type Session, weightsFrom } from '../../runtime/index.ts';
 import { type Manifest, parseManifest } from '../manifest.ts';
 import type { Hit, Item, Picture, Selection, VectorIndex } from '../vector-index.ts';
@@ -24,21 +24,26 @@ export class ExactIndex implements VectorIndex {
   readonly manifest: Manifest;
   readonly #folder: string;
   readonly #rows: Rows;
+  readonly #waiting: WaitOptions;
   #compiled: Compiled | undefined;
 
-  private constructor(folder: string, manifest: Manifest, rows: Rows) {
+  private constructor(folder: string, manifest: Manifest, { rows, waiting }: { rows: Rows; waiting: WaitOptions }) {
     this.#folder = folder;
+    this.#waiting = waiting;
     this.manifest = manifest;
     this.#rows = rows;
   }
 
-  /** Opens the index in a folder, or makes one where there is none and a manifest is given. Throws DataError. */
-  static async open(folder: string, create?: Manifest): Promise<ExactIndex> {
+  /**
+   * Opens the index in a folder, or makes one where there is none and a manifest is given. `waiting` is told where another
+   * process writes. Throws DataError, and UsageError where it cannot be made in this folder.
+   */
+  static async open(folder: string, create?: Manifest, waiting: WaitOptions = {}): Promise<ExactIndex> {
     const file = join(folder, 'index.json');
     if (create && !existsSync(file)) await createFiles(folder, create);
     const manifest = parseManifest(await readText(file), file);
     const real = await realpath(folder);
-    const index = new ExactIndex(real, manifest, await Rows.open(join(real, 'pictures.jsonl')));
+    const index = new ExactIndex(real, manifest, { rows: await Rows.open(join(real, 'pictures.jsonl')), waiting });
     await index.#checkLengths();
     return index;
   }
@@ -154,7 +159,10 @@ export class ExactIndex implements VectorIndex {
   }
 
   /** One process at a time writes; one that was second finds the journal changed, and stops. */
-  #locked = (write: () => Promise<void>): Promise<void> => withLock(join(this.#folder, 'lock'), write);
+  #locked = (write: () => Promise<void>): Promise<void> => {
+    const lock = join(this.#folder, 'lock');
+    return withLock(lock, write, tellOfLock(lock, this.#waiting));
+  };
 
   async #session(k: number): Promise<Compiled['session']> {
     if (this.#compiled?.k === k) return this.#compiled.session;
@@ -186,16 +194,27 @@ interface RowFile {
   readonly rowBytes: number;
 }
 
-/** The description comes last: it says that the rest is there. Throws DataError where there are pictures without one. */
+const dataFiles = ['vectors.f32', 'features.f16', 'pictures.jsonl'];
+
+/**
+ * The description comes last: it says that the rest is there. Throws DataError where there are pictures without one,
+ * UsageError in a folder of other things, as one of pictures that is named in the place of the index.
+ */
 async function createFiles(folder: string, manifest: Manifest): Promise<void> {
   await mkdir(folder, { recursive: true });
+  const other = (await readdir(folder)).find((name) => !name.startsWith('.') && ![...dataFiles, 'lock'].includes(name));
+  if (other !== undefined) {
+    throw new UsageError(
+      `${folder}: expected an index, an empty folder or none, found ${other} in it; name the index first, then pictures`,
+    );
+  }
   const journal = join(folder, 'pictures.jsonl');
   if ((await stat(journal).catch(() => undefined))?.size) {
     throw new DataError(
       `${journal}: expected no pictures where there is no index.json; put that back, or name another folder`,
     );
   }
-  for (const name of ['vectors.f32', 'features.f16', 'pictures.jsonl']) await writeText(join(folder, name), '');
+  for (const name of dataFiles) await writeText(join(folder, name), '');
   await writeJson(join(folder, 'index.json'), manifest);
 }
 
