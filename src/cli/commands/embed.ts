@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { DataError, joinRows, type Value } from '../../core/index.ts';
-import { writeSafetensors } from '../../hub/index.ts';
+import { DataError, joinRows, UsageError, type Value } from '../../core/index.ts';
+import { outputTarget, writeSafetensors } from '../../hub/index.ts';
 import type { Blip2, Embeddings } from '../../pipelines/index.ts';
 import { expandImages, imageInput } from '../images.ts';
 import { interruption } from '../interrupt.ts';
@@ -19,9 +19,14 @@ export const embed = withJson(withModel(new Command('embed')))
   .requiredOption('-o, --out <file>', 'where to, e.g. features.safetensors')
   .option('--text <text...>', 'as many texts as images also give text and multimodal features')
   .action(async (paths: string[], options: Options) => {
+    await outputTarget(options.out); // refuses a folder before anything is computed
     const images = await expandImages(paths);
+    if (options.text && options.text.length !== images.length) {
+      throw new UsageError(`--text: expected as many texts as images, ${images.length}, found ${options.text.length}`);
+    }
     const model = await loadModel(options);
-    const tensors = { ...(await embedAll(model, images)), ...(await embedTexts(model, images, options.text)) };
+    const pairs = await embedTexts(model, images, options.text);
+    const tensors = { ...(await embedAll(model, images)), ...pairs };
     await writeSafetensors(options.out, tensors, {
       model: options.model,
       images: JSON.stringify(images),
