@@ -245,6 +245,6 @@ it('refuses to embed texts with a model that does not read any, before it reads 
 it('asks for texts where there are none', async () => {
   const model = await Blip2.fromPretrained('pocket');
   await expect(model.embed({ texts: [] })).rejects.toThrow('texts: expected a list of at least one, found []');
-  await expect(model.match('examples/apple.webp', [])).rejects.toThrow(/texts: expected a list of at least one/);
+  expect(await model.match('examples/apple.webp', [])).toEqual([]);
   await model.release();
 });
