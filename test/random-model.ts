@@ -131,3 +131,17 @@ function stored(name: string, shape: number[], quantised: boolean): [string, Val
     ],
   ];
 }
+
+/** The text side of a Q-Former under BERT's names. */
+export function bertOf(tensors: Readonly<Record<string, Value>>): [string, Value][] {
+  const text = Object.entries(tensors).filter(([name]) =>
+    /^(embeddings|qformer)\.(?!.*(crossattention|_query\.))/.test(name),
+  );
+  return text.map(([name, v]) => [
+    name
+      .replace('qformer.layernorm.', 'embeddings.LayerNorm.')
+      .replace(/^qformer\./, '')
+      .replace('attention.attention.', 'attention.self.'),
+    v,
+  ]);
+}

@@ -9,7 +9,7 @@ import { Checkpoint, writeJson, writeSafetensors } from '../src/hub/index.ts';
 import { Blip2 } from '../src/pipelines/index.ts';
 import { readRecipe, type TrainOptions, train } from '../src/training/index.ts';
 import { goldenPath } from './golden/fixtures.ts';
-import { writeRandomModel } from './random-model.ts';
+import { bertOf, writeRandomModel } from './random-model.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -38,20 +38,6 @@ async function writeParts(): Promise<void> {
     await writeJson(join(folder, 'bert', file), await read(file));
   await writeSafetensors(join(folder, 'bert/model.safetensors'), bertOf(tensors));
   await writeHubFolders(tensors);
-}
-
-/** The text side of a Q-Former under BERT's names. */
-function bertOf(tensors: Readonly<Record<string, Value>>): [string, Value][] {
-  const text = Object.entries(tensors).filter(([name]) =>
-    /^(embeddings|qformer)\.(?!.*(crossattention|_query\.))/.test(name),
-  );
-  return text.map(([name, v]) => [
-    name
-      .replace('qformer.layernorm.', 'embeddings.LayerNorm.')
-      .replace(/^qformer\./, '')
-      .replace('attention.attention.', 'attention.self.'),
-    v,
-  ]);
 }
 
 /** A CLIP and a BERT as the hub has them: whole, the one with its text side, the other without its tokens' names. */

@@ -2,10 +2,10 @@
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { Checkpoint, writeJson, writeSafetensors } from '../../src/hub/index.ts';
+import { Checkpoint, jsonObject, readJsonObject, writeJson, writeSafetensors } from '../../src/hub/index.ts';
 import { readRecipe, train } from '../../src/training/index.ts';
 import { goldenPath } from '../golden/fixtures.ts';
-import { writeRandomModel } from '../random-model.ts';
+import { bertOf, writeRandomModel } from '../random-model.ts';
 
 /** Trains two steps of each stage: the folders of both models. */
 export async function writeTrainedModels(folder: string): Promise<{ stage1: string; stage2: string }> {
@@ -15,7 +15,13 @@ export async function writeTrainedModels(folder: string): Promise<{ stage1: stri
   await writePart(golden, join(folder, 'encoder'), { prefix: 'vision_model.', config: 'vision_config' });
   await copyFile(join(golden, 'preprocessor_config.json'), join(folder, 'encoder/preprocessor_config.json'));
   await writePart(random, join(folder, 'language'), { prefix: 'language_model.', config: 'text_config' });
-  await writePart(random, join(folder, 'bert'), { prefix: '', config: 'qformer_config', only: /^embeddings\.word/ });
+  const { qformer_config } = await readJsonObject(join(random, 'config.json'));
+  const bert = { hidden_act: 'gelu', layer_norm_eps: 1e-12, ...jsonObject(qformer_config, 'qformer_config') };
+  await writeJson(join(folder, 'bert/config.json'), bert);
+  await writeSafetensors(
+    join(folder, 'bert/model.safetensors'),
+    bertOf(await (await Checkpoint.open(random)).readAll()),
+  );
   for (const part of ['language', 'bert']) {
     for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
       await copyFile(join(random, file), join(folder, part, file));
@@ -31,11 +37,11 @@ export async function writeTrainedModels(folder: string): Promise<{ stage1: stri
 async function writePart(
   from: string,
   to: string,
-  { prefix, config, only = /^/ }: { prefix: string; config: string; only?: RegExp },
+  { prefix, config }: { prefix: string; config: string },
 ): Promise<void> {
   const json = JSON.parse(await readFile(join(from, 'config.json'), 'utf8'));
   const tensors = Object.entries(await (await Checkpoint.open(from)).readAll());
-  const own = tensors.filter(([name]) => name.startsWith(prefix) && only.test(name));
+  const own = tensors.filter(([name]) => name.startsWith(prefix));
   await writeJson(join(to, 'config.json'), { hidden_act: 'gelu', layer_norm_eps: 1e-12, ...json[config] });
   await writeSafetensors(
     join(to, 'model.safetensors'),
