@@ -42,6 +42,12 @@ export class Checkpoint {
     throw new CheckpointError(`${this.path}: no tensor ${name}${near === undefined ? '' : `; did you mean ${near}?`}`);
   }
 
+  /** The tensors whose names begin with `root`, named from there. */
+  below(root: string): Map<string, TensorEntry> {
+    const own = [...this.entries].filter(([name]) => name.startsWith(root));
+    return new Map(own.map(([name, entry]) => [name.slice(root.length), entry]));
+  }
+
   /** One tensor, in the type it is stored in. */
   read(name: string): Promise<Value> {
     return readTensor(this.entry(name));

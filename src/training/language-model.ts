@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { int64s, type StoredTensor, type Value } from '../core/index.ts';
-import { Checkpoint, type JsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
+import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
 import { type LanguageModel, languageModel } from '../models/index.ts';
 import { ignoreIndex } from '../nn/index.ts';
 import { padSequences, readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
@@ -17,14 +17,18 @@ export interface FrozenLanguageModel {
   readonly endToken: number;
 }
 
-/** Reads a language model from a Hugging Face folder, or by its id. */
+/** Reads a language model from a Hugging Face folder, or by its id; of a BLIP-2 its language model. */
 export async function readLanguageModel(model: string): Promise<FrozenLanguageModel> {
   const folder = await resolveModel(model);
-  const config = await readJsonObject(join(folder, 'config.json'));
+  const json = await readJsonObject(join(folder, 'config.json'));
+  const config =
+    json.text_config === undefined ? json : jsonObject(json.text_config, `${folder}/config.json: text_config`);
   const files = await readTokenizerFiles(folder);
+  const checkpoint = await Checkpoint.open(folder);
+  const own = checkpoint.below('language_model.');
   return languageModelOf({
     config: config.model_type === 'opt' ? { ...config, eos_token_id: lineBreak(new Tokenizer(files)) } : config,
-    state: (await Checkpoint.open(folder)).entries,
+    state: own.size > 0 ? own : checkpoint.entries,
     files,
   });
 }

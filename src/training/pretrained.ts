@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
-import { ConfigError, type StoredTensor, UsageError, type Value } from '../core/index.ts';
+import { ConfigError, UsageError, type Value } from '../core/index.ts';
 import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
 import { parseImageProcessor, readImageProcessorJson } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
@@ -31,7 +31,7 @@ export async function readEncoder(
   const json = await readJsonObject(join(folder, 'config.json'));
   const checkpoint = await Checkpoint.open(folder);
   // A whole CLIP, or a BLIP-2: its image side.
-  const own = stateBelow(parts[0], checkpoint);
+  const own = checkpoint.below(parts[0]);
   return encoderOf(
     {
       config:
@@ -107,7 +107,7 @@ export async function readPretrained(
       {
         config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
         preprocessor: (await readImageProcessorJson(folder)).json,
-        state: stateBelow(parts[0], checkpoint),
+        state: checkpoint.below(parts[0]),
         pooling: config.image_feature_pooling,
       },
       keys,
@@ -116,16 +116,12 @@ export async function readPretrained(
     language: hasLanguage
       ? languageModelOf({
           config: jsonObject(json.text_config, `${folder}/config.json: text_config`),
-          state: stateBelow(parts[1], checkpoint),
+          state: checkpoint.below(parts[1]),
           files: await readTokenizerFiles(folder),
         })
       : undefined,
   };
 }
-
-/** The tensors whose names begin with `root`, named from there. */
-const stateBelow = (root: string, { entries }: Checkpoint): Map<string, StoredTensor> =>
-  new Map([...entries].flatMap(([name, entry]) => (name.startsWith(root) ? [[name.slice(root.length), entry]] : [])));
 
 /** The same with the Q-Former's text side. Throws ConfigError where the model cannot read. */
 export async function readStageOne(

@@ -1,9 +1,8 @@
 /** Texts as stage 2 learns them, token by token: LAVIS's, of BLIP-2's OPT (lavis/models/blip2_models/blip2_opt.py). */
 import { expect, it } from 'vitest';
 import { toNumbers, type Value } from '../../src/core/index.ts';
-import { Checkpoint, jsonObject, readJsonObject } from '../../src/hub/index.ts';
-import { readTokenizerFiles } from '../../src/text/index.ts';
-import { languageModelOf, tokeniseTexts } from '../../src/training/language-model.ts';
+import { Checkpoint, readJsonObject } from '../../src/hub/index.ts';
+import { readLanguageModel, tokeniseTexts } from '../../src/training/language-model.ts';
 import { goldenPath, readFixture, readJson, take } from './fixtures.ts';
 
 interface Losses {
@@ -16,13 +15,7 @@ const defaultLength = 32;
 
 it.each(['opt_pretrain', 'opt_prompt', 'opt_truncated'].filter((name) => name in runs))('%s', async (name) => {
   const { checkpoint, note } = runs[name]!;
-  const folder = goldenPath(`checkpoints/${checkpoint}`);
-  const json = await readJsonObject(`${folder}/config.json`);
-  const language = languageModelOf({
-    config: jsonObject(json.text_config, 'text_config'),
-    state: (await Checkpoint.open(folder)).entries,
-    files: await readTokenizerFiles(folder),
-  });
+  const language = await readLanguageModel(goldenPath(`checkpoints/${checkpoint}`));
   const fixture = await readFixture(`stage2/${name}.safetensors`);
   const prompt = name === 'opt_pretrain' ? '' : texts.prompt;
   const maxLength = Number(/max_length (\d+)/.exec(note)?.[1] ?? defaultLength);
@@ -34,6 +27,15 @@ it.each(['opt_pretrain', 'opt_prompt', 'opt_truncated'].filter((name) => name in
   const recorded = take(fixture, 'in.labels');
   const { labels } = rows.padTo(rows.length);
   expect(learnt(labels)).toEqual(learnt(recorded));
+});
+
+it('reads the language model of a BLIP-2, and that its OPT ends at a line break', async () => {
+  const folder = goldenPath('checkpoints/blip2-opt');
+  const { stored, endToken } = await readLanguageModel(folder);
+  const names = [...(await Checkpoint.open(folder)).entries.keys()];
+  expect([...stored.keys()]).toEqual(names.filter((name) => name.startsWith('language_model.')));
+  const { text_config } = await readJsonObject(`${folder}/config.json`);
+  expect(text_config).toMatchObject({ eos_token_id: endToken });
 });
 
 /** The tokens of each row that carry loss. */
