@@ -191,6 +191,11 @@ describe.concurrent('caption', () => {
   }, 180_000);
 });
 
+it('standard input is read once', async () => {
+  const { code, stderr } = await blip2(['match', '-', '-', '-m', model], { input: await readFile(example) });
+  expect([code, stderr]).toEqual([2, expect.stringContaining('standard input can be read once')]);
+});
+
 it('match gives both scores of every text, also of those on standard input', async () => {
   const { code, stdout } = await blip2(['match', example, 'a red apple', '-', '-m', model, '--json'], {
     input: 'a cat\n\na dog\n',

@@ -1,4 +1,5 @@
 import { addAbortSignal, type Readable } from 'node:stream';
+import { UsageError } from '../core/index.ts';
 
 const controller = new AbortController();
 
@@ -15,5 +16,11 @@ export function watchInterrupts(): void {
   }
 }
 
-/** What comes on standard input; who waits for it is interrupted as well. */
-export const standardInput = (): Readable => addAbortSignal(interruption, process.stdin);
+let isRead = false;
+
+/** What comes on standard input; who waits for it is interrupted as well. Throws UsageError where it was read before. */
+export function standardInput(): Readable {
+  if (isRead) throw new UsageError('-: standard input can be read once; name a file in place of all but one');
+  isRead = true;
+  return addAbortSignal(interruption, process.stdin);
+}
