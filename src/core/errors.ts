@@ -70,3 +70,7 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length]!;
 }
+
+/** Names for a message: the first five, where there are many. */
+export const firstNames = (names: readonly string[]): string =>
+  names.length <= 5 ? names.join(', ') : `${names.slice(0, 5).join(', ')}, …`;

@@ -31,8 +31,8 @@ export const tellOfLock = (path: string, { signal, onWait }: WaitOptions): LockO
 
 /**
  * Runs `body` while holding a lock file, which other processes wait for. A lock whose process has died on this machine,
- * or that no other machine's has touched for half a minute, whatever is in it, is taken over. What the lock protects is also verified
- * by content, so that a lost race costs work, never correctness.
+ * or that no other machine's has touched for half a minute, whatever is in it, is taken over. What the lock protects is
+ * also verified by content, so that a lost race costs work, never correctness.
  */
 export async function withLock<T>(
   path: string,

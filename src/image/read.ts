@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError } from '../core/index.ts';
+import { ConfigError, type JsonObject, jsonObject } from '../core/index.ts';
 import { type DecodeOptions, decodeImage } from './decode.ts';
 import { type ImageProcessor, parseImageProcessor, toModelSize } from './processor.ts';
 import type { RawImage } from './raw-image.ts';
 
 /** The fields of a model folder's image processor, and what errors call the place they stand in. */
 interface ImageProcessorJson {
-  readonly json: Readonly<Record<string, unknown>>;
+  readonly json: JsonObject;
   readonly source: string;
 }
 
@@ -22,7 +22,7 @@ export async function readImageProcessorJson(folder: string): Promise<ImageProce
   const { image_processor: nested } = existsSync(file) || !existsSync(whole) ? {} : await readObject(whole);
   if (nested === undefined) return { json: await readObject(file), source: file };
   const source = `${whole}: image_processor`;
-  return { json: objectOf(nested, source), source };
+  return { json: jsonObject(nested, source), source };
 }
 
 /** The image processor of a model folder. Throws ConfigError where it is missing or wrong. */
@@ -31,18 +31,13 @@ export async function readImageProcessor(folder: string): Promise<ImageProcessor
   return parseImageProcessor(json, source);
 }
 
-async function readObject(file: string): Promise<ImageProcessorJson['json']> {
+async function readObject(file: string): Promise<JsonObject> {
   try {
-    return objectOf(JSON.parse(await readFile(file, 'utf8')), file);
+    return jsonObject(JSON.parse(await readFile(file, 'utf8')), file);
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
     throw new ConfigError(`${file}: expected a JSON file, but ${String(cause)}`, { cause });
   }
-}
-
-function objectOf(json: unknown, source: string): ImageProcessorJson['json'] {
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { ...json };
-  throw new ConfigError(`${source}: expected an object, found ${JSON.stringify(json)}`);
 }
 
 /** A file, or its bytes, as the 8-bit RGB image that the model sees. Throws DataError as `decodeImage` does. */

@@ -20,8 +20,8 @@ export class ImageIndex {
 
   /**
    * Opens the index at a location: a folder, `lance:FOLDER`, or the URI of an object store. `create` makes one where
-   * there is none; `onWait` is told where another process writes. Throws DataError where there is none, where it was made by another model or in another format;
-   * ConfigError for a model that compares no images with texts.
+   * there is none; `onWait` is told where another process writes. Throws DataError where there is none, where it was made by
+   * another model or in another format; ConfigError for a model that compares no images with texts.
    */
   static async open(
     location: string,

@@ -1,4 +1,4 @@
-import { CheckpointError, isFloat } from '../core/index.ts';
+import { CheckpointError, firstNames, isFloat } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { Checkpoint, TensorEntry } from '../hub/index.ts';
 import { scaleOf } from '../runtime/index.ts';
@@ -32,9 +32,6 @@ export function checkWeights(checkpoint: Checkpoint, declared: ReadonlyMap<strin
   });
   const problems = Object.entries({ missing, misshapen, mistyped, unexpected }).filter(([, names]) => names.length > 0);
   if (problems.length === 0) return;
-  const lists = problems.map(([problem, names]) => `${names.length} ${problem} (${shorten(names)})`);
+  const lists = problems.map(([problem, names]) => `${names.length} ${problem} (${firstNames(names)})`);
   throw new CheckpointError(`${path}: the weights are not those of the model in config.json: ${lists.join('; ')}`);
 }
-
-const shorten = (names: readonly string[]): string =>
-  names.length <= 5 ? names.join(', ') : `${names.slice(0, 5).join(', ')}, …`;

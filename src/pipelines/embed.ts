@@ -29,7 +29,7 @@ export interface Embeddings {
  * texts, UsageError where there are not as many texts as images.
  */
 export async function embed(sessions: Sessions, { images, texts, signal }: EmbedInputs): Promise<Embeddings> {
-  const textSession = texts && (await sessions.texts()); // refuses a model without heads for texts before anything is computed
+  if (texts) await sessions.texts(); // refuses a model without heads for texts before anything is computed
   const features = images && (await imageFeatures(sessions, images));
   if (texts && features && features.shape[0] !== texts.length) {
     throw new UsageError(
@@ -39,10 +39,10 @@ export async function embed(sessions: Sessions, { images, texts, signal }: Embed
   signal?.throwIfAborted();
   const image = features && (await embedImages(sessions, features));
   signal?.throwIfAborted();
-  if (!texts || !textSession) return { ...image };
+  if (!texts) return { ...image };
   const encoded = encodeTexts(sessions, texts);
   const feeds = { input_ids: encoded.inputIds, attention_mask: encoded.attentionMask };
-  const text = await textSession.run(feeds);
+  const text = await (await sessions.texts()).run(feeds);
   signal?.throwIfAborted();
   const both = features && (await embedPairs(sessions, { ...feeds, image_embeds: features }));
   return { ...image, ...text, text_attention_mask: encoded.attentionMask, ...both };

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
-import { ConfigError } from '../core/index.ts';
-import { Checkpoint, type JsonObject, jsonObject, readJsonObject } from '../hub/index.ts';
+import { ConfigError, type JsonObject, jsonObject } from '../core/index.ts';
+import { Checkpoint, readJsonObject } from '../hub/index.ts';
 import { type ImageProcessor, readImageProcessor } from '../image/index.ts';
 import { type ImageEncoder, imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
 import { checkVocabulary, readTokenizer, type Tokenizer } from '../text/index.ts';

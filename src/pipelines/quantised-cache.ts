@@ -2,11 +2,10 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UsageError } from '../core/index.ts';
-import { Checkpoint, hubSettings, readJsonObject, withLock } from '../hub/index.ts';
+import { Checkpoint, exists, hubSettings, readJsonObject, withLock } from '../hub/index.ts';
 import { type Precision, precisions } from '../quantise/index.ts';
 import { textFiles } from './copy-text.ts';
 import {
-  exists,
   layout,
   type PrecisionChoice,
   precisionChoices,

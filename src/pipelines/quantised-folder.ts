@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { rename, rm, stat } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { toFloat32, UsageError } from '../core/index.ts';
+import { type JsonObject, toFloat32, UsageError } from '../core/index.ts';
 import {
   Checkpoint,
-  type JsonObject,
+  exists,
   readJsonObject,
   readTensor,
   streamSafetensors,
@@ -55,8 +55,8 @@ export function requireFloats(folder: string, json: JsonObject): void {
 
 /**
  * Writes a model folder whose linear layers are kept at a precision, one tensor at a time; its config.json says how.
- * The folder appears when it is whole. How layers of a large language model are kept, for few rows and for many, is measured on a first
- * version of it. Throws UsageError where the folder is there already, or where the model was quantised before; the
+ * The folder appears when it is whole. How layers of a large language model are kept, for few rows and for many, is
+ * measured on a first version of it. Throws UsageError where the folder is there already, or where the model was quantised before; the
  * signal's reason between tensors.
  */
 export async function writeQuantised(
@@ -188,9 +188,3 @@ function packedSources(layer: LinearWeight, format: Format, read: () => Promise<
     },
   ];
 }
-
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

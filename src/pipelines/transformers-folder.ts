@@ -1,12 +1,5 @@
-import { elements } from '../core/index.ts';
-import {
-  type Checkpoint,
-  type JsonObject,
-  jsonObject,
-  readTensor,
-  type TensorEntry,
-  type TensorSource,
-} from '../hub/index.ts';
+import { elements, type JsonObject, jsonObject } from '../core/index.ts';
+import { type Checkpoint, readTensor, type TensorEntry, type TensorSource } from '../hub/index.ts';
 import type { ImageProcessor } from '../image/index.ts';
 import { scaleOf } from '../runtime/index.ts';
 import { Tokenizer, type TokenizerFiles, withToken } from '../text/index.ts';

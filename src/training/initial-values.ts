@@ -1,5 +1,5 @@
 import { initialTemperature } from '../blip2/index.ts';
-import { CheckpointError, elements, floats, random, type Value } from '../core/index.ts';
+import { CheckpointError, elements, firstNames, floats, random, type Value } from '../core/index.ts';
 import type { Tensor } from '../graph/index.ts';
 import type { TrainGraph } from './step.ts';
 
@@ -23,9 +23,8 @@ function initialValues(
 ): Map<string, Value> {
   const missing = [...declared.keys()].filter((name) => !given.has(name) && !options.isNew(name));
   if (missing.length > 0) {
-    const some = missing.slice(0, 5).join(', ');
     const what = missing.length === 1 ? 'a weight' : `${missing.length} weights`;
-    throw new CheckpointError(`what training starts from lacks ${what}: ${some}${missing.length > 5 ? ', …' : ''}`);
+    throw new CheckpointError(`what training starts from lacks ${what}: ${firstNames(missing)}`);
   }
   return new Map([...declared].map(([name, t]) => [name, given.get(name) ?? draw(name, t.shape.map(Number), options)]));
 }

@@ -1,9 +1,9 @@
-import { join } from 'node:path';
-import { int64s, type StoredTensor, type Value } from '../core/index.ts';
-import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
+import { int64s, type JsonObject, type StoredTensor, type Value } from '../core/index.ts';
+import { resolveModel } from '../hub/index.ts';
 import { type LanguageModel, languageModel } from '../models/index.ts';
 import { ignoreIndex } from '../nn/index.ts';
 import { padSequences, readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { readModelPart } from './model-part.ts';
 
 /** A frozen language model, and how it reads the texts that it is to write. */
 export interface FrozenLanguageModel {
@@ -20,15 +20,11 @@ export interface FrozenLanguageModel {
 /** Reads a language model from a Hugging Face folder, or by its id; of a BLIP-2 its language model. */
 export async function readLanguageModel(model: string): Promise<FrozenLanguageModel> {
   const folder = await resolveModel(model);
-  const json = await readJsonObject(join(folder, 'config.json'));
-  const config =
-    json.text_config === undefined ? json : jsonObject(json.text_config, `${folder}/config.json: text_config`);
+  const { config, state } = await readModelPart(folder, { key: 'text_config', root: 'language_model.' });
   const files = await readTokenizerFiles(folder);
-  const checkpoint = await Checkpoint.open(folder);
-  const own = checkpoint.below('language_model.');
   return languageModelOf({
     config: config.model_type === 'opt' ? { ...config, eos_token_id: lineBreak(new Tokenizer(files)) } : config,
-    state: own.size > 0 ? own : checkpoint.entries,
+    state,
     files,
   });
 }

@@ -6,6 +6,7 @@ import { blocksOf } from './step-images.ts';
  * comes before the first at decayᴸ⁺¹, all else at the whole rate. A factor by the name of a parameter.
  */
 export function layerDecay(encoder: ImageEncoder, decay: number): (parameter: string) => number {
+  if (decay === 1) return () => 1;
   const blocks = blocksOf(encoder);
   return (parameter) => {
     const found = /^vision_model\.(?:encoder\.layers?\.(\d+)|embeddings|pre_layrnorm)\./.exec(parameter);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Blip2Config } from '../blip2/index.ts';
-import type { StoredTensor, Value } from '../core/index.ts';
-import { type JsonObject, readTensor, streamSafetensors, writeJson, writeText } from '../hub/index.ts';
+import type { JsonObject, StoredTensor, Value } from '../core/index.ts';
+import { readTensor, streamSafetensors, writeJson, writeText } from '../hub/index.ts';
 import type { TokenizerFiles } from '../text/index.ts';
 import type { ReadEncoder } from './pretrained.ts';
 

@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
-import { ConfigError, UsageError, type Value } from '../core/index.ts';
-import { Checkpoint, type JsonObject, jsonObject, readJsonObject, resolveModel } from '../hub/index.ts';
+import { ConfigError, type JsonObject, jsonObject, UsageError, type Value } from '../core/index.ts';
+import { Checkpoint, readJsonObject, resolveModel } from '../hub/index.ts';
 import { parseImageProcessor, readImageProcessorJson } from '../image/index.ts';
 import { imageEncoder } from '../models/index.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
 import type { EncoderWithWeights } from './image-features.ts';
 import { type FrozenLanguageModel, languageModelOf } from './language-model.ts';
+import { readModelPart } from './model-part.ts';
 import type { EncoderKeys } from './recipe.ts';
 import { trainableWeights } from './trainable-weights.ts';
 
@@ -28,18 +29,10 @@ export async function readEncoder(
 ): Promise<ReadEncoder> {
   const folder = await resolveModel(model.image_encoder);
   const { json: preprocessor } = await readImageProcessorJson(folder);
-  const json = await readJsonObject(join(folder, 'config.json'));
-  const checkpoint = await Checkpoint.open(folder);
-  // A whole CLIP, or a BLIP-2: its image side.
-  const own = checkpoint.below(parts[0]);
   return encoderOf(
     {
-      config:
-        json.vision_config === undefined
-          ? json
-          : jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
+      ...(await readModelPart(folder, { key: 'vision_config', root: parts[0] })),
       preprocessor: model.do_fit ? { ...preprocessor, do_fit: true } : preprocessor,
-      state: own.size > 0 ? own : checkpoint.entries,
       pooling: model.image_feature_pooling,
     },
     model,

@@ -90,19 +90,19 @@ export async function encodedImages(images: ReadEncoder, { data, run }: StepSett
 /** The same pictures for an encoder that is part of the step's graph, and trains. */
 export function trainedImages(images: ReadEncoder, { model, data, run }: StepSettings): StepImages<RawImage> {
   const pool = decoder(images, run);
-  const depth = new StochasticDepth({
-    rate: model.drop_path_rate,
-    blocks: blocksOf(images.encoder),
-    batch: run.batch_size_train,
-  });
-  const drops = model.drop_path_rate > 0;
+  const { drop_path_rate } = model;
+  const batchSize = run.batch_size_train;
+  const depth =
+    drop_path_rate > 0
+      ? new StochasticDepth({ rate: drop_path_rate, blocks: blocksOf(images.encoder), batch: batchSize })
+      : undefined;
   const { patch_dropout: rate } = data;
   const patches = rate > 0 ? PatchDropout.of(images, { rate, seed: run.seed, before: 'blocks' }) : undefined;
   return {
     embeds: (p, batch) =>
       encodeImages(p.at('vision_model'), pixelInput(images, batch), {
         ...images,
-        leftOut: { dropPath: drops ? depth.inGraph() : undefined, keepTokens: patches && ((t) => patches.keep(t)) },
+        leftOut: { dropPath: depth?.inGraph(), keepTokens: patches && ((t) => patches.keep(t)) },
       }),
     async initial() {
       return withRoot(await withPositionsFor(images.encoder, await trainableWeights(images.state)));
@@ -110,7 +110,7 @@ export function trainedImages(images: ReadEncoder, { model, data, run }: StepSet
     load: (drawn) => decode(pool, drawn, data.augment),
     feeds: async (pictures, step) => ({
       pixelValues: normalise(pictures, images.processor),
-      ...(drops && depth.feeds(run.seed, step)),
+      ...depth?.feeds(run.seed, step),
       ...patches?.feeds(step, pictures.length),
     }),
     close: () => pool.close(),

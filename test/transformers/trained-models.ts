@@ -2,7 +2,8 @@
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { Checkpoint, jsonObject, readJsonObject, writeJson, writeSafetensors } from '../../src/hub/index.ts';
+import { jsonObject } from '../../src/core/index.ts';
+import { Checkpoint, readJsonObject, writeJson, writeSafetensors } from '../../src/hub/index.ts';
 import { readRecipe, train } from '../../src/training/index.ts';
 import { goldenPath } from '../golden/fixtures.ts';
 import { bertOf, writeRandomModel } from '../random-model.ts';

@@ -25,8 +25,8 @@ export interface VectorFile {
 
 /**
  * vectors [N, E] and an addend of every row (mask [rows]) -> the `k` best rows by the largest cosine of each vector with any
- * of the row's queries, averaged over the vectors. The parameters are parts of the file, which is mapped and not copied as long as nothing is
- * computed from it alone: a Reshape of what is stored would be.
+ * of the row's queries, averaged over the vectors. The parameters are parts of the file, which is mapped and not copied as
+ * long as nothing is computed from it alone: a Reshape of what is stored would be.
  */
 export function nearestRows(
   { file, rows, queries, width }: VectorFile,

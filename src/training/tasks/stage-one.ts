@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Blip2Config, parseBlip2Config } from '../../blip2/index.ts';
-import { floats, toFloat32, type Value } from '../../core/index.ts';
+import { floats, type JsonObject, toFloat32, type Value } from '../../core/index.ts';
 import type { Records } from '../../data/index.ts';
-import { bertToQFormer, Checkpoint, type JsonObject, readJsonObject, resolveModel } from '../../hub/index.ts';
+import { bertToQFormer, Checkpoint, readJsonObject, resolveModel } from '../../hub/index.ts';
 import {
   blipCaption,
   pruneWordPiece,
