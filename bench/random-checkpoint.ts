@@ -6,7 +6,7 @@ import { streamSafetensors, type TensorSource, writeJson, writeText } from '../s
 import { parseImageProcessor } from '../src/image/index.ts';
 import { imageEncoder, languageModel } from '../src/models/index.ts';
 import { declareParameters } from '../src/pipelines/graphs.ts';
-import { bertFiles, Tokenizer, withSpecialToken } from '../src/text/index.ts';
+import { bertFiles, withSpecialToken } from '../src/text/index.ts';
 
 /** A checkpoint's configuration, as transformers writes it, under the name that its folder gets. */
 interface Size {
@@ -97,12 +97,7 @@ export async function randomCheckpoint(size: Size = sizes.opt27b): Promise<strin
     encoder: imageEncoder(config.vision_config),
     processor: parseImageProcessor(preprocessor(size)),
     heads: { retrieval: false, writing: false },
-    language: {
-      lm: languageModel(config.text_config),
-      modelType: 'opt',
-      tokenizer: new Tokenizer(files),
-      endTokens: [3],
-    },
+    language: { lm: languageModel(config.text_config) },
   });
   await writeShards(
     folder,

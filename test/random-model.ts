@@ -37,12 +37,7 @@ export async function writeRandomModel(folder: string, options: RandomModelOptio
     encoder: imageEncoder(json.vision_config),
     processor: parseImageProcessor(preprocessor),
     heads: { retrieval: true, writing: true },
-    language: json.text_config && {
-      lm: languageModel(json.text_config),
-      modelType: json.text_config.model_type,
-      tokenizer: new Tokenizer(tokenizer),
-      endTokens: [3],
-    },
+    language: json.text_config && { lm: languageModel(json.text_config) },
   });
   const tensors = [...declared].flatMap(([name, t]): [string, Value][] => stored(name, t.shape.map(Number), quantised));
   if (temperature !== undefined) tensors.push(['temp', floats([], [temperature])]);

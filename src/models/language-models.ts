@@ -11,13 +11,19 @@ import type {
   LayerCache,
 } from './contracts.ts';
 import { llamaFamily } from './llama/index.ts';
+import { mistralFamily } from './mistral/index.ts';
 import { optFamily } from './opt/index.ts';
+import { qwen2Family } from './qwen2/index.ts';
+import { qwen3Family } from './qwen3/index.ts';
 import { t5Family } from './t5/index.ts';
 
 /** Language models by the `model_type` of their Hugging Face configuration. */
 export const languageModels = {
   llama: decoder(llamaFamily),
+  mistral: decoder(mistralFamily),
   opt: decoder(optFamily),
+  qwen2: decoder(qwen2Family),
+  qwen3: decoder(qwen3Family),
   t5: encoderDecoder(t5Family),
 } satisfies Record<string, (json: unknown) => LanguageModel>;
 

@@ -49,10 +49,11 @@ export class Blip2 {
    */
   static async fromPretrained(model: string, options: LoadOptions = {}): Promise<Blip2> {
     const { device, threads, precision, onQuantise, ...fetching } = options;
-    const { signal } = fetching;
+    const { signal, onWait } = fetching;
     const folder = await findModel(model, fetching);
     signal?.throwIfAborted();
-    const files = await openModel(await folderAt(folder, { precision, device, onProgress: onQuantise, signal }));
+    const quantising = { onProgress: onQuantise, onWait, signal };
+    const files = await openModel(await folderAt(folder, { precision, device, ...quantising }));
     checkWeights(files.checkpoint, storedParameters(files));
     // A model is several sessions on the same cores: threads that spin for one would slow the others.
     return new Blip2(files, { ...(device && { device }), ...(threads && { threads }), spinning: false });

@@ -13,13 +13,13 @@ import { cacheOutputs } from '../generation/index.ts';
 import { concat, input, reduceMean, type Tensor, unsqueeze } from '../graph/index.ts';
 import { gatherMemory, imageMemory, type LanguageModel, poolPatches } from '../models/index.ts';
 import { linear, Params } from '../nn/index.ts';
-import type { ModelFiles } from './model-files.ts';
+import type { ConnectedLanguageModel, ModelFiles } from './model-files.ts';
 
 /** The graphs that a model is used by. Inputs and outputs have the names that `blip2 trace` and LAVIS give them. */
 
 /** What the graphs depend on. */
-export type Parts = Pick<ModelFiles, 'config' | 'encoder' | 'heads' | 'language'> &
-  Partial<Pick<ModelFiles, 'instructed'>>;
+export type Parts = Pick<ModelFiles, 'config' | 'encoder' | 'heads'> &
+  Partial<Pick<ModelFiles, 'instructed'>> & { readonly language: Pick<ConnectedLanguageModel, 'lm'> | undefined };
 
 export type Graph<O extends string = string> = Readonly<Record<O, Tensor>>;
 

@@ -5,15 +5,13 @@ import { ConfigError, type JsonObject, jsonObject } from '../core/index.ts';
 import { Checkpoint, readJsonObject } from '../hub/index.ts';
 import { type ImageProcessor, readImageProcessor } from '../image/index.ts';
 import { type ImageEncoder, imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
-import { checkVocabulary, readTokenizer, type Tokenizer } from '../text/index.ts';
+import { checkVocabulary, type LanguageTokens, languageTokens, readTokenizer, type Tokenizer } from '../text/index.ts';
 
 /** A language model that stage 2 connects, with what it is written to and read with. */
-export interface ConnectedLanguageModel {
+export interface ConnectedLanguageModel extends LanguageTokens {
   readonly lm: LanguageModel;
   readonly modelType: string;
   readonly tokenizer: Tokenizer;
-  /** Tokens that end an answer. */
-  readonly endTokens: readonly number[];
 }
 
 /** A model folder in Hugging Face's layout, read but for its weights, which stay where they are. */
@@ -82,8 +80,7 @@ async function openLanguageModel(folder: string, json: JsonObject): Promise<Conn
   const lm = languageModel(textConfig);
   const tokenizer = await readTokenizer(folder);
   checkVocabulary(tokenizer, "the language model's embedding", lm.vocabularySize);
-  const endTokens = [textConfig.eos_token_id ?? tokenizer.require('eos')].flat().map(Number);
-  return { lm, modelType: String(textConfig.model_type), tokenizer, endTokens };
+  return { lm, modelType: String(textConfig.model_type), tokenizer, ...languageTokens(textConfig, tokenizer) };
 }
 
 /** At the root of a stage-1 model; beside the language model's, as InstructBLIP has it, in stage 2. */

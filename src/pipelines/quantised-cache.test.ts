@@ -64,11 +64,13 @@ describe('folderAt', () => {
   it('is written once where it is asked for twice at the same time', async () => {
     await writeRandomModel(at('asked'));
     const asked = [vi.fn(), vi.fn()];
+    const onWait = vi.fn();
     const folders = await Promise.all(
-      asked.map((onProgress) => folderAt(at('asked'), { precision: 'int8', onProgress })),
+      asked.map((onProgress) => folderAt(at('asked'), { precision: 'int8', onProgress, onWait })),
     );
     expect(folders[0]).toBe(folders[1]);
     expect(asked.filter(({ mock }) => mock.calls.length > 0)).toHaveLength(1);
+    expect(onWait.mock.calls).toEqual([[expect.stringMatching(/asked-int8-.*lock: waiting for another process/)]]);
     expect((await readdir(dirname(folders[0]!))).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 

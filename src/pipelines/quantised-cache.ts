@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UsageError } from '../core/index.ts';
-import { Checkpoint, exists, hubSettings, readJsonObject, withLock } from '../hub/index.ts';
+import {
+  Checkpoint,
+  exists,
+  hubSettings,
+  readJsonObject,
+  tellOfLock,
+  type WaitOptions,
+  withLock,
+} from '../hub/index.ts';
 import { type Precision, precisions } from '../quantise/index.ts';
 import { textFiles } from './copy-text.ts';
 import {
@@ -14,7 +22,8 @@ import {
   writeQuantised,
 } from './quantised-folder.ts';
 
-interface FolderOptions extends QuantiseOptions {
+/** `onWait` is told where another process writes the same folder. */
+interface FolderOptions extends QuantiseOptions, WaitOptions {
   readonly precision?: PrecisionChoice | undefined;
   readonly device?: string | undefined;
 }
@@ -48,7 +57,8 @@ export async function folderAt(
     await writeQuantised(folder, cached, chosen, options);
     await removeFrom(cache, (other) => other.startsWith(stem) && other !== name);
   };
-  await withLock(join(cache, `.${stem}lock`), write, options);
+  const lock = join(cache, `.${stem}lock`);
+  await withLock(lock, write, tellOfLock(lock, options));
   return cached;
 }
 

@@ -161,15 +161,17 @@ export const hasRoom = ({ maxPositions = Infinity }: LanguageModel, positions: n
   positions + newTokens - 1 <= maxPositions;
 
 /**
- * Prompts as the language model reads them after the queries. A prompt without a token begins with the beginning-of-text
- * one. Padding stands where it changes nothing: before the text that a decoder goes on from, after what an encoder reads,
+ * Prompts as the language model reads them after the queries. A prompt without a token begins as texts do. Padding stands where it changes nothing: before the text that a decoder goes on from, after what an encoder reads,
  * whose positions count padding (T5).
  */
-export function encodePrompts({ tokenizer, lm }: ConnectedLanguageModel, prompts: readonly string[]): Encoding {
+export function encodePrompts(
+  { tokenizer, lm, startToken, padToken }: ConnectedLanguageModel,
+  prompts: readonly string[],
+): Encoding {
   const rows = prompts.map((prompt) => tokenizer.encode(prompt));
   return padSequences(
-    rows.map((row) => (row.length > 0 ? row : [tokenizer.require('bos')])),
-    { id: () => tokenizer.require('pad'), side: lm.kind === 'decoder' ? 'left' : 'right' },
+    rows.map((row) => (row.length > 0 ? row : [startToken])),
+    { id: () => padToken, side: lm.kind === 'decoder' ? 'left' : 'right' },
   );
 }
 

@@ -7,6 +7,7 @@ export {
   withSpecialToken,
   withToken,
 } from './files.ts';
+export * from './language-tokens.ts';
 export * from './processor.ts';
 export * from './prune.ts';
 export * from './read.ts';

@@ -2,19 +2,24 @@ import { int64s, type JsonObject, type StoredTensor, type Value } from '../core/
 import { resolveModel } from '../hub/index.ts';
 import { type LanguageModel, languageModel } from '../models/index.ts';
 import { ignoreIndex } from '../nn/index.ts';
-import { padSequences, readTokenizerFiles, Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import {
+  type LanguageTokens,
+  languageTokens,
+  padSequences,
+  readTokenizerFiles,
+  Tokenizer,
+  type TokenizerFiles,
+} from '../text/index.ts';
 import { readModelPart } from './model-part.ts';
 
 /** A frozen language model, and how it reads the texts that it is to write. */
-export interface FrozenLanguageModel {
+export interface FrozenLanguageModel extends LanguageTokens {
   readonly lm: LanguageModel;
   readonly config: JsonObject;
   /** Its state dict under the names that it has in a BLIP-2 model. */
   readonly stored: ReadonlyMap<string, StoredTensor>;
   readonly files: TokenizerFiles;
   readonly tokenizer: Tokenizer;
-  /** Ends what is written. */
-  readonly endToken: number;
 }
 
 /** Reads a language model from a Hugging Face folder, or by its id; of a BLIP-2 its language model. */
@@ -43,15 +48,13 @@ export function languageModelOf({
   files: TokenizerFiles;
 }): FrozenLanguageModel {
   const tokenizer = new Tokenizer(files);
-  // Of a BLIP-2's OPT, its configuration says what it ends with, and its tokenizer does not.
-  const [endToken] = [config.eos_token_id ?? tokenizer.require('eos')].flat().map(Number);
   return {
     lm: languageModel(config),
     config,
     stored: new Map([...state].map(([name, entry]) => [`language_model.${name}`, entry])),
     files,
     tokenizer,
-    endToken: endToken!,
+    ...languageTokens(config, tokenizer),
   };
 }
 
@@ -82,24 +85,24 @@ export interface TokenRows {
  * model is given when it is used. Neither part is longer than `maxLength`, nor both together in a decoder.
  */
 export function tokeniseTexts(
-  { lm, tokenizer, endToken }: FrozenLanguageModel,
+  { lm, tokenizer, startToken, endTokens, padToken }: FrozenLanguageModel,
   texts: readonly Continuation[],
   maxLength: number,
 ): TokenRows {
   const rows = texts.map(({ prompt, target }) => {
     const room = lm.kind === 'decoder' ? maxLength - 2 : maxLength;
     const encoded = tokenizer.encode(prompt, { maxLength: room, truncationSide: 'left' });
-    const start = encoded.length > 0 ? encoded : [tokenizer.require('bos')];
+    const start = encoded.length > 0 ? encoded : [startToken];
     if (target === undefined) return { read: start, labels: [] };
     if (lm.kind === 'encoder-decoder') return { read: start, labels: tokenizer.encode(target, { maxLength }) };
     const left = maxLength - start.length;
     // What is cut has not ended.
-    const written = [...tokenizer.encodeAfter(prompt, target), endToken].slice(0, left);
+    const written = [...tokenizer.encodeAfter(prompt, target), endTokens[0]!].slice(0, left);
     // Without a prompt the first token is learnt as well: the queries then say that a text begins (blip2_opt.py).
     const asked = prompt === '' ? start : start.map(() => ignoreIndex);
     return { read: [...start, ...written], labels: [...asked, ...written] };
   });
-  const id = () => tokenizer.special.pad ?? endToken;
+  const id = () => padToken;
   return {
     length: Math.max(...rows.flatMap(({ read, labels }) => [read.length, labels.length])),
     padTo: (length) => ({

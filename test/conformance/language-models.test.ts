@@ -28,7 +28,10 @@ const stored = await (await Checkpoint.open(new URL('language-models.safetensors
 /** A family without a variant here does not compile. */
 const variants: Record<keyof typeof languageModels, readonly string[]> = {
   opt: ['opt post-norm, projected', 'opt untied, without biases'],
-  llama: ['llama grouped, tied', 'llama multi-query, with biases'],
+  llama: ['llama grouped, tied', 'llama multi-query, with biases', 'llama 3.1', 'llama linear'],
+  mistral: ['mistral'],
+  qwen2: ['qwen2'],
+  qwen3: ['qwen3'],
   t5: ['t5 first', 't5 v1.1'],
 };
 
@@ -202,7 +205,7 @@ describe.each(Object.values(variants).flat())('%s', async (variant) => {
 describe('a text_config', () => {
   it('of an unknown model is refused with the nearest known one', () => {
     expect(() => languageModel({ model_type: 'lama' })).toThrow(
-      /model_type: expected llama, opt, t5, found "lama"; did you mean llama/,
+      /model_type: expected llama, mistral, opt, qwen2, qwen3, t5, found "lama"; did you mean llama/,
     );
   });
 
@@ -216,6 +219,15 @@ describe('a text_config', () => {
   });
 
   it.each([
+    [{ model_type: 'mistral' }, 4096],
+    [{ model_type: 'mistral', sliding_window: null, max_position_embeddings: 32_768 }, 32_768],
+    [{ model_type: 'qwen2', sliding_window: 1024 }, 32_768],
+    [{ model_type: 'qwen3', sliding_window: 1024, use_sliding_window: true }, 1024],
+  ])('%j reads no further than its window', (json, longest) => {
+    expect(languageModel(json).maxPositions).toBe(longest);
+  });
+
+  it.each([
     [
       { model_type: 'opt', hidden_size: 30, num_attention_heads: 4 },
       /hidden_size: expected a multiple of num_attention_heads 4/,
@@ -226,13 +238,20 @@ describe('a text_config', () => {
       /num_attention_heads: expected a multiple of num_key_value_heads 4, found 6/,
     ],
     [
-      { model_type: 'llama', rope_scaling: { rope_type: 'llama3' } },
-      /rope_scaling: scaled rotary positions are not supported/,
+      { model_type: 'qwen2', rope_scaling: { rope_type: 'yarn', factor: 4 } },
+      /expected .* default, linear or llama3, found/,
     ],
-    [{ model_type: 'llama', rope_scaling: { factor: 2 } }, /rope_scaling: scaled rotary positions are not supported/],
     [
-      { model_type: 'llama', rope_parameters: { rope_theta: 500_000, rope_type: 'llama3' } },
-      /rope_parameters: scaled rotary positions .* expected the rope_type default, found \{.*"llama3"\}/,
+      { model_type: 'llama', rope_scaling: { factor: 2 } },
+      /rope_scaling: rotary positions cannot be scaled so: factor/,
+    ],
+    [
+      { model_type: 'llama', rope_parameters: { rope_theta: 500_000, rope_type: 'llama3', factor: 8 } },
+      /rope_parameters: rotary positions .* low_freq_factor: .*, found \{.*"llama3"/,
+    ],
+    [
+      { model_type: 'mistral', num_attention_heads: 12, head_dim: 8 },
+      /num_attention_heads: expected a multiple of num_key_value_heads 8, found 12/,
     ],
     [{ model_type: 'llama', head_dim: 7 }, /head_dim: rotary positions need an even number, found 7/],
     [{ model_type: 't5', d_model: '512' }, /d_model: /],

@@ -101,6 +101,8 @@ const samples = {
   neg: unary(ops.neg, (x) => -x),
   abs: unary(ops.abs, Math.abs),
   exp: unary(ops.exp, Math.exp),
+  cos: unary(ops.cos, Math.cos),
+  sin: unary(ops.sin, Math.sin),
   log: unary(ops.log, Math.log, [0.2, 3]),
   sqrt: unary(ops.sqrt, Math.sqrt, [0.2, 3]),
   reciprocal: unary(ops.reciprocal, (x) => 1 / x, [0.4, 3]),

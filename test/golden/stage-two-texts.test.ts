@@ -31,11 +31,11 @@ it.each(['opt_pretrain', 'opt_prompt', 'opt_truncated'].filter((name) => name in
 
 it('reads the language model of a BLIP-2, and that its OPT ends at a line break', async () => {
   const folder = goldenPath('checkpoints/blip2-opt');
-  const { stored, endToken } = await readLanguageModel(folder);
+  const { stored, endTokens } = await readLanguageModel(folder);
   const names = [...(await Checkpoint.open(folder)).entries.keys()];
   expect([...stored.keys()]).toEqual(names.filter((name) => name.startsWith('language_model.')));
   const { text_config } = await readJsonObject(`${folder}/config.json`);
-  expect(text_config).toMatchObject({ eos_token_id: endToken });
+  expect(text_config).toMatchObject({ eos_token_id: endTokens[0] });
 });
 
 /** The tokens of each row that carry loss. */

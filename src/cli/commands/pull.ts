@@ -18,7 +18,7 @@ export const pull = withJson(withPrecision(new Command('pull')))
     const fetched = await findModel(model, { signal: interruption, onProgress: downloadProgress(), onWait: note });
     if (precision) note(`${model}: making it ready at the precision ${precision}`);
     const folder = await withPartProgress((onProgress) =>
-      folderAt(fetched, { precision, onProgress, signal: interruption }),
+      folderAt(fetched, { precision, onProgress, signal: interruption, onWait: note }),
     );
     printRecord({ model, folder }, json, () => folder);
   });

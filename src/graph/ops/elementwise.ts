@@ -61,6 +61,8 @@ export const abs: Op<One> = unary('Abs', (g, { inputs: [x] }) => [
 ]);
 export const exp: Op<One> = unary('Exp', (g, { output: y }) => [mul(g, y)]);
 export const log: Op<One> = unary('Log', (g, { inputs: [x] }) => [div(g, x)]);
+export const cos: Op<One> = unary('Cos', (g, { inputs: [x] }) => [neg(mul(g, sin(x)))]);
+export const sin: Op<One> = unary('Sin', (g, { inputs: [x] }) => [mul(g, cos(x))]);
 export const sqrt: Op<One> = unary('Sqrt', (g, { output: y }) => [div(mul(g, 0.5), y)]);
 export const reciprocal: Op<One> = unary('Reciprocal', (g, { output: y }) => [neg(mul(g, mul(y, y)))]);
 // d tanh x/dx = 1 − tanh² x

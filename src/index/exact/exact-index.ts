@@ -222,7 +222,9 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new DataError(`${file}: expected an index, but ${String(cause)}; make one with: blip2 index add`, { cause });
+    const absent = cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
+    const found = absent ? 'there is no such file' : String(cause);
+    throw new DataError(`${file}: expected an index, but ${found}; make one with: blip2 index add`, { cause });
   }
 }
 

@@ -18,14 +18,14 @@ interface LayerContext {
 
 function selfAttention(p: Params, x: Tensor, context: LayerContext): [Tensor, LayerCache] {
   const { config: c, mask, cache } = context;
-  const bias = c.attention_bias;
   const project = (name: string, heads: number) =>
-    splitHeads(linear(p.at(name), x, heads * c.head_dim, { bias }), heads);
-  const q = rotate(project('q_proj', c.num_attention_heads), context.rotation); // [B, H, T, d]
-  const k = rotate(project('k_proj', c.num_key_value_heads), context.rotation); // [B, K, T, d]
+    splitHeads(linear(p.at(name), x, heads * c.head_dim, { bias: c.qkv_bias }), heads);
+  const norm = (name: string, y: Tensor) => (c.query_key_norm ? rmsNorm(p.at(name), y, c.rms_norm_eps) : y);
+  const q = rotate(norm('q_norm', project('q_proj', c.num_attention_heads)), context.rotation); // [B, H, T, d]
+  const k = rotate(norm('k_norm', project('k_proj', c.num_key_value_heads)), context.rotation); // [B, K, T, d]
   const v = project('v_proj', c.num_key_value_heads);
   const y = mergeHeads(attendCached({ q, k, v, cache, mask }));
-  return [linear(p.at('o_proj'), y, c.hidden_size, { bias }), { key: k, value: v }];
+  return [linear(p.at('o_proj'), y, c.hidden_size, { bias: c.output_bias }), { key: k, value: v }];
 }
 
 /** (act(x W_gate) ⊙ x W_up) W_down: SwiGLU (Shazeer 2020) where the activation is SiLU. */
