@@ -28,7 +28,11 @@ const classes = [
   'BitImageProcessorFast',
   'CLIPImageProcessor',
   'CLIPImageProcessorFast',
+  'SiglipImageProcessor',
+  'SiglipImageProcessorFast',
 ] as const;
+/** Of those that say nothing of it, these do not cut out the middle. */
+const uncropped = /^(Blip|Siglip)/;
 const resamples = { 2: 'bilinear', 3: 'bicubic' } as const;
 
 const pixels = z.int().positive();
@@ -72,8 +76,8 @@ function named(json: object): object {
 }
 
 /**
- * Reads transformers' image processor fields (BlipImageProcessor, BitImageProcessor, CLIPImageProcessor; the "Fast"
- * ones are given PIL's pixels, from which they differ by up to two levels). Throws ConfigError, naming `file` and the
+ * Reads transformers' image processor fields (BlipImageProcessor, BitImageProcessor, CLIPImageProcessor, SiglipImageProcessor;
+ * the "Fast" ones are given PIL's pixels, from which they differ by up to two levels). Throws ConfigError, naming `file` and the
  * field.
  */
 export function parseImageProcessor(json: unknown, file = 'preprocessor_config.json'): ImageProcessor {
@@ -83,7 +87,7 @@ export function parseImageProcessor(json: unknown, file = 'preprocessor_config.j
     throw new ConfigError(`${file}: ${path.join('.') || 'the file'}: ${message}`);
   }
   const c = parsed.data;
-  const centerCrop = c.do_center_crop ?? !c.image_processor_type.startsWith('Blip'); // transformers' defaults
+  const centerCrop = c.do_center_crop ?? !uncropped.test(c.image_processor_type); // transformers' defaults
   const size = centerCrop ? c.crop_size : 'width' in c.size ? c.size : undefined;
   if (!size) {
     throw new ConfigError(

@@ -22,14 +22,26 @@ export interface ImageEncoderFamily<C> {
   describe(config: C): VisionSizes;
 }
 
+/** How a position table becomes one for another grid: see `interpolatePositions`. */
+export interface Interpolation {
+  /** Whether the outermost cells of both grids lie on each other, rather than the grids' outer edges. Default false. */
+  readonly alignCorners?: boolean;
+  /** Whether a smaller grid averages all samples that fall into a cell, as PyTorch's `antialias`. Default false. */
+  readonly antialias?: boolean;
+  /** Whether the table's first row is the class token's, which has no place in the grid. Default true. */
+  readonly classToken?: boolean;
+}
+
 export interface VisionSizes {
   /** Of its output. */
   readonly width: number;
   readonly patchSize: number;
   /** The side of the images that its positions are for. */
   readonly imageSize: number;
-  /** The name of its position table, class token first, and how that is interpolated for other sizes. */
-  readonly positions: { readonly name: string; readonly alignCorners: boolean };
+  /** How many of its tokens stand before the patches: the class token, registers. */
+  readonly prefixTokens: number;
+  /** The name of its position table, and how that is interpolated for other sizes. */
+  readonly positions: { readonly name: string } & Interpolation;
 }
 
 /** Attention keys and values of one layer, [B, K, positions, d]. */

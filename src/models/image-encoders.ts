@@ -4,6 +4,8 @@ import type { LeftOut, Params } from '../nn/index.ts';
 import { clipFamily } from './clip/index.ts';
 import type { ImageEncoderFamily, VisionSizes } from './contracts.ts';
 import { dinov2Family } from './dinov2/index.ts';
+import { dinov2WithRegistersFamily } from './dinov2_with_registers/index.ts';
+import { siglipFamily } from './siglip/index.ts';
 import { type VisionConfig, vitFamily } from './vit/index.ts';
 
 /** Image encoders by the `model_type` of their Hugging Face configuration. */
@@ -12,6 +14,8 @@ export const imageEncoders = {
   instructblip_vision_model: vitFamily,
   clip_vision_model: clipFamily,
   dinov2: dinov2Family,
+  dinov2_with_registers: dinov2WithRegistersFamily,
+  siglip_vision_model: siglipFamily,
 } satisfies Record<string, ImageEncoderFamily<VisionConfig>>;
 
 /** A family with its configuration. */

@@ -28,7 +28,13 @@ it('is the cross-attention of transformers', async () => {
     num_query_tokens: fixture.query_tokens!.shape[1],
     qformer_config: JSON.parse(checkpoint.metadata.qformer_config!),
   });
-  const sizes = { width: image.shape[2]!, patchSize: 1, imageSize: 1, positions: { name: '', alignCorners: false } };
+  const sizes = {
+    width: image.shape[2]!,
+    patchSize: 1,
+    imageSize: 1,
+    prefixTokens: 1,
+    positions: { name: '', alignCorners: false },
+  };
   const encoder = { ...sizes, encode: (_: Params, x: never) => x };
   const parts = { config, encoder, heads: { retrieval: false, writing: false }, language: undefined };
   const session = await compile(attentionGraph(new Params(), parts), weightsFrom(new Map(Object.entries(fixture))));

@@ -147,7 +147,7 @@ export class Blip2 {
   }
 
   /**
-   * Where each query looks: its cross-attention to the image's tokens, the class token and then the patches row by row,
+   * Where each query looks: its cross-attention to the image's tokens, the class token and its like, then the patches row by row,
    * as probabilities [layers with cross-attention, H, Q, P]. The queries of an InstructBLIP read the prompt too.
    */
   attention(image: OneImage, options?: AttentionOptions): Promise<Value<'float32'>> {

@@ -32,8 +32,10 @@ export function visionGraph(
   const pixelValues = input('pixel_values', 'float32', ['batch', 3, height, width]);
   const states = encoder.encode(p.at('vision_model'), pixelValues);
   const { image_feature_pooling: factor } = config;
-  const grid = [height / encoder.patchSize, width / encoder.patchSize] as const;
-  return { last_hidden_state: states, image_embeds: factor === 1 ? states : poolPatches(states, { factor, grid }) };
+  const { patchSize, prefixTokens } = encoder;
+  const grid = [Math.floor(height / patchSize), Math.floor(width / patchSize)] as const;
+  const pooled = factor === 1 ? states : poolPatches(states, { factor, prefixTokens, grid });
+  return { last_hidden_state: states, image_embeds: pooled };
 }
 
 /**

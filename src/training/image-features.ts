@@ -27,11 +27,13 @@ const frozenFeatures = (p: Params, pixelValues: Tensor, { encoder, pooling }: Re
 
 /** What is left of `encodeImages` after `frozenFeatures`. */
 export const finishFeatures = (p: Params, frozen: Tensor, { encoder, pooling }: Reading): Tensor =>
-  encoder.parts ? pool(encoder.parts.lnVision(p, frozen), pooling) : frozen;
+  encoder.parts ? pool(encoder.parts.lnVision(p, frozen), { encoder, pooling }) : frozen;
 
 /** Patches averaged in squares; `grid` where they are not all those of a square picture. */
-const pool = (features: Tensor, factor: number, grid?: readonly [number, number]): Tensor =>
-  factor === 1 ? features : poolPatches(features, { factor, ...(grid && { grid }) });
+const pool = (
+  features: Tensor,
+  { encoder: { prefixTokens }, pooling: factor, grid }: Reading & { grid?: readonly [number, number] },
+): Tensor => (factor === 1 ? features : poolPatches(features, { factor, prefixTokens, ...(grid && { grid }) }));
 
 /**
  * [B, 3, H, W] -> [B, P, Dv], pooled as the Q-Former of this model reads them. Where tokens are left out, those of each
@@ -43,9 +45,9 @@ export function encodeImages(
   { encoder, pooling, leftOut }: Reading & { leftOut?: LeftOut | undefined },
 ): Tensor {
   const features = encoder.encode(p, pixelValues, leftOut);
-  if (!leftOut?.keepTokens) return pool(features, pooling);
-  const patches = fixed(features.shape[1], 'the number of image tokens') - 1;
-  return pool(features, pooling, [patches / pooling, pooling]);
+  if (!leftOut?.keepTokens) return pool(features, { encoder, pooling });
+  const patches = fixed(features.shape[1], 'the number of image tokens') - encoder.prefixTokens;
+  return pool(features, { encoder, pooling, grid: [patches / pooling, pooling] });
 }
 
 /** P and Dv of `frozenFeatures` of one image. */

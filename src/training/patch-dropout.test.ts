@@ -22,7 +22,10 @@ const numbered: StepImages<number> = {
   close: async () => {},
 };
 
-const images = withPatchDropout(numbered, new PatchDropout({ rate: 0.5, seed: 3, grid: [2, 2], side: 1 }));
+const images = withPatchDropout(
+  numbered,
+  new PatchDropout({ rate: 0.5, seed: 3, prefixTokens: 1, grid: [2, 2], side: 1 }),
+);
 
 /** What a step reads of its pictures: for each, the features by number. */
 async function read(step: number): Promise<number[][]> {
@@ -50,24 +53,33 @@ it('draws by the seed and the step alone', async () => {
   expect(await read(4)).not.toEqual(await read(5));
 });
 
-it('keeps whole squares where they are pooled later, from any grid', async () => {
-  const [rows, columns, side] = [2, 3, 2];
-  const dropout = new PatchDropout({ rate: 0.5, seed: 3, grid: [rows, columns], side });
-  const tokens = 1 + rows * columns * side ** 2;
-  const all = input('all', 'float32', [batch, tokens, 1]);
-  const kept = dropout.keep(all);
-  const session = await compile({
-    ofAll: poolPatches(all, { factor: side, grid: [rows * side, columns * side] }),
-    ofKept: poolPatches(kept, { factor: side, grid: [((kept.shape[1] as number) - 1) / side, side] }),
-  });
-  // Powers of two: no two squares have the same mean.
-  const powers = Array.from({ length: batch * tokens }, (_, i) => 2 ** (i % tokens));
-  const seen = await session.run({ all: floats([batch, tokens, 1], powers), ...dropout.feeds(0, batch) });
-  const [first, ...squares] = toNumbers(seen.ofAll).slice(0, 1 + rows * columns);
-  const found = toNumbers(seen.ofKept);
-  for (const [own, ...patches] of [found.slice(0, 4), found.slice(4)]) {
-    expect(own).toBe(first);
-    expect(new Set(patches).size).toBe(3);
-    for (const patch of patches) expect(squares).toContain(patch);
-  }
-});
+it.each([0, 1, 3])(
+  'keeps whole squares where they are pooled later, from any grid, after %i tokens',
+  async (prefixTokens) => {
+    const [rows, columns, side] = [2, 3, 2];
+    const dropout = new PatchDropout({ rate: 0.5, seed: 3, prefixTokens, grid: [rows, columns], side });
+    const tokens = prefixTokens + rows * columns * side ** 2;
+    const all = input('all', 'float32', [batch, tokens, 1]);
+    const kept = dropout.keep(all);
+    const session = await compile({
+      ofAll: poolPatches(all, { factor: side, prefixTokens, grid: [rows * side, columns * side] }),
+      ofKept: poolPatches(kept, {
+        factor: side,
+        prefixTokens,
+        grid: [((kept.shape[1] as number) - prefixTokens) / side, side],
+      }),
+    });
+    // Powers of two: no two squares have the same mean.
+    const powers = Array.from({ length: batch * tokens }, (_, i) => 2 ** (i % tokens));
+    const seen = await session.run({ all: floats([batch, tokens, 1], powers), ...dropout.feeds(0, batch) });
+    const ofFirst = toNumbers(seen.ofAll).slice(0, prefixTokens + rows * columns);
+    const [before, squares] = [ofFirst.slice(0, prefixTokens), ofFirst.slice(prefixTokens)];
+    const found = toNumbers(seen.ofKept);
+    for (const own of [found.slice(0, found.length / 2), found.slice(found.length / 2)]) {
+      const patches = own.slice(prefixTokens);
+      expect(own.slice(0, prefixTokens)).toEqual(before);
+      expect(new Set(patches).size).toBe(3);
+      for (const patch of patches) expect(squares).toContain(patch);
+    }
+  },
+);

@@ -7,7 +7,9 @@ interface PatchDropoutOptions {
   /** The share of patches that a step does not see. */
   readonly rate: number;
   readonly seed: number;
-  /** The grid of the features, without the class token. */
+  /** Tokens before the patches, which are always kept. */
+  readonly prefixTokens: number;
+  /** The grid of the patches. */
   readonly grid: readonly [rows: number, columns: number];
   /** Tokens along each side of the square that becomes one feature: squares are kept or left out whole. */
   readonly side: number;
@@ -15,7 +17,7 @@ interface PatchDropoutOptions {
 
 /**
  * Patch dropout (Liu et al., WACV 2023): every step reads another random part of each picture's patches, by (seed, step),
- * so that no single one can be relied on. The class token, the first one, always stays.
+ * so that no single one can be relied on. The class token and its like always stay.
  */
 export class PatchDropout {
   readonly #options: PatchDropoutOptions;
@@ -35,13 +37,14 @@ export class PatchDropout {
     const { height, width } = processor.size;
     const side = encoder.patchSize * pooling;
     const grid = [Math.floor(height / side), Math.floor(width / side)] as const;
-    return new PatchDropout({ rate, seed, grid, side: before === 'blocks' ? pooling : 1 });
+    const { prefixTokens } = encoder;
+    return new PatchDropout({ rate, seed, prefixTokens, grid, side: before === 'blocks' ? pooling : 1 });
   }
 
-  /** What is kept of tokens [B, P, D]: the class token, then square by square, [B, K, D]. */
+  /** What is kept of tokens [B, P, D]: what stands before the patches, then square by square, [B, K, D]. */
   keep(tokens: Tensor): Tensor {
     const [batch, length, width] = tokens.shape.map((d) => fixed(d, 'the tokens that a step reads'));
-    const kept = 1 + this.#kept * this.#options.side ** 2;
+    const kept = this.#options.prefixTokens + this.#kept * this.#options.side ** 2;
     const rows = gather(
       reshape(tokens, { shape: [batch! * length!, width!] }),
       input('keptTokens', 'int64', [batch! * kept]),
@@ -51,23 +54,24 @@ export class PatchDropout {
 
   /** The draws of one step for so many pictures. */
   feeds(step: number, pictures: number): Feeds {
-    const { grid, seed, side } = this.#options;
+    const { prefixTokens, grid, seed, side } = this.#options;
+    const prefix = Array.from({ length: prefixTokens }, (_, token) => token);
     const draws = random(seed, 'patch dropout', step);
     const squares = Array.from({ length: grid[0] * grid[1] }, (_, square) => square);
     const rows = Array.from({ length: pictures }, (_, i) => {
       const drawn = draws.shuffle(squares).slice(0, this.#kept);
-      const tokens = [0, ...drawn.flatMap((square) => this.#tokensOf(square))];
-      return tokens.map((token) => i * (1 + squares.length * side ** 2) + token);
+      const tokens = [...prefix, ...drawn.flatMap((square) => this.#tokensOf(square))];
+      return tokens.map((token) => i * (prefixTokens + squares.length * side ** 2) + token);
     }).flat();
     return { keptTokens: int64s([rows.length], rows) };
   }
 
-  /** The tokens of a square, row by row; the class token is number 0. */
+  /** The tokens of a square, row by row. */
   #tokensOf(square: number): number[] {
-    const { grid, side } = this.#options;
+    const { prefixTokens, grid, side } = this.#options;
     const columns = grid[1];
-    const first = Math.floor(square / columns) * side * columns * side + (square % columns) * side;
-    return Array.from({ length: side ** 2 }, (_, n) => 1 + first + Math.floor(n / side) * columns * side + (n % side));
+    const first = prefixTokens + Math.floor(square / columns) * side * columns * side + (square % columns) * side;
+    return Array.from({ length: side ** 2 }, (_, n) => first + Math.floor(n / side) * columns * side + (n % side));
   }
 }
 

@@ -1,10 +1,11 @@
-import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { readJsonObject, writeJson } from '../hub/index.ts';
-import { readPretrained } from './pretrained.ts';
+import { readEncoder, readPretrained } from './pretrained.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -21,4 +22,27 @@ it('reads the pictures of a folder that transformers 5 saved as those of 4', asy
   const { images: again } = await readPretrained(folder);
   expect(again.preprocessor).toEqual(images.preprocessor);
   expect(again.processor).toEqual(images.processor);
+});
+
+it('reads SigLIP without the head that pools its patches', async () => {
+  const siglip = join(folder, 'siglip');
+  await cp(fileURLToPath(new URL('../models/testdata/siglip_vision_model', import.meta.url)), siglip, {
+    recursive: true,
+  });
+  const values = { image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], resample: 3 };
+  const size = { height: 30, width: 30 };
+  await writeJson(join(siglip, 'preprocessor_config.json'), {
+    image_processor_type: 'SiglipImageProcessor',
+    size,
+    ...values,
+  });
+  const options = { image_encoder: siglip, do_fit: false, image_feature_pooling: 2, freeze_vit: true };
+  const { state, encoder, processor } = await readEncoder(options);
+  expect(processor).toMatchObject({ size, centerCrop: false });
+  expect([...state.keys()].filter((name) => /^(head|embeddings)/.test(name))).toEqual([
+    'embeddings.patch_embedding.bias',
+    'embeddings.patch_embedding.weight',
+    'embeddings.position_embedding.weight',
+  ]);
+  expect(encoder).toMatchObject({ width: 16, patchSize: 14, prefixTokens: 0 });
 });

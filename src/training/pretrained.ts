@@ -2,9 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import { ConfigError, type JsonObject, jsonObject, UsageError, type Value } from '../core/index.ts';
+import { input } from '../graph/index.ts';
 import { Checkpoint, readJsonObject, resolveModel } from '../hub/index.ts';
 import { parseImageProcessor, readImageProcessorJson } from '../image/index.ts';
-import { imageEncoder } from '../models/index.ts';
+import { type ImageEncoder, imageEncoder } from '../models/index.ts';
+import { Params } from '../nn/index.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
 import type { EncoderWithWeights } from './image-features.ts';
 import { type FrozenLanguageModel, languageModelOf } from './language-model.ts';
@@ -39,20 +41,38 @@ export async function readEncoder(
   );
 }
 
-/** For pictures of another size a frozen encoder interpolates its positions; one that trains has its table resized. */
+/**
+ * For pictures of another size a frozen encoder interpolates its positions; one that trains has its table resized. Weights
+ * that the encoder does not have (SigLIP's pooling head) are left out.
+ */
 function encoderOf(
-  { config: folders, preprocessor: given, ...read }: Pick<ReadEncoder, 'config' | 'preprocessor' | 'state' | 'pooling'>,
+  {
+    config: folders,
+    preprocessor: given,
+    state,
+    pooling,
+  }: Pick<ReadEncoder, 'config' | 'preprocessor' | 'state' | 'pooling'>,
   { freeze_vit, image_size: side }: PictureKeys,
 ): ReadEncoder {
   const config = side === undefined || freeze_vit ? folders : { ...folders, image_size: side };
   const preprocessor = withSize(given, side);
+  const encoder = imageEncoder(config);
+  const names = parametersOf(encoder);
   return {
-    ...read,
+    state: new Map([...state].filter(([name]) => names.has(name))),
+    pooling,
     config,
     preprocessor,
-    encoder: imageEncoder(config),
+    encoder,
     processor: parseImageProcessor(preprocessor),
   };
+}
+
+/** The names of an encoder's parameters. */
+function parametersOf(encoder: ImageEncoder): ReadonlySet<string> {
+  const p = new Params();
+  encoder.encode(p, input('pixelValues', 'float32', [1, 3, encoder.imageSize, encoder.imageSize]));
+  return new Set(p.declared.keys());
 }
 
 /** A preprocessor's JSON for pictures of another side. */

@@ -12,12 +12,13 @@ export async function withPositionsFor(
   weights: ReadonlyMap<string, Value>,
 ): Promise<ReadonlyMap<string, Value>> {
   const table = weights.get(positions.name);
-  const side = imageSize / patchSize;
-  if (!table || table.shape.at(-2) === 1 + side ** 2) return weights;
+  const side = Math.floor(imageSize / patchSize);
+  const length = side ** 2 + (positions.classToken === false ? 0 : 1);
+  if (!table || table.shape.at(-2) === length) return weights;
   const resized = interpolatePositions(input('table', 'float32', table.shape), [side, side], positions);
   const session = await compile({ resized });
   const run = await session.run({ table: value('float32', table.shape, toFloat32(table)) });
   await session.release();
-  const shape = [...table.shape.slice(0, -2), 1 + side ** 2, table.shape.at(-1)!];
+  const shape = [...table.shape.slice(0, -2), length, table.shape.at(-1)!];
   return new Map([...weights, [positions.name, value('float32', shape, toFloat32(run.resized))]]);
 }

@@ -32,10 +32,12 @@ const params = (declared: Record<string, Tensor>): Params =>
 describe('activations', () => {
   const normalCdf = (x: number) => (1 + a.erf(x * Math.SQRT1_2)) / 2;
   const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+  const byTanh = (x: number) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
   const formulas: Record<ActivationName, (x: number) => number> = {
     relu: (x) => Math.max(x, 0),
     gelu: (x) => x * normalCdf(x),
-    gelu_new: (x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    gelu_new: byTanh,
+    gelu_pytorch_tanh: byTanh,
     quick_gelu: (x) => x * sigmoid(1.702 * x),
     silu: (x) => x * sigmoid(x),
   };

@@ -1,31 +1,43 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { elements, floats, int64s, random, toNumbers, type Value } from '../../src/core/index.ts';
 import { constant, differentiate, gather, input, mul, reduceSum, reshape, type Tensor } from '../../src/graph/index.ts';
-import { Checkpoint } from '../../src/hub/index.ts';
+import { Checkpoint, readJsonObject } from '../../src/hub/index.ts';
 import { imageEncoder, type imageEncoders } from '../../src/models/image-encoders.ts';
 import { Params } from '../../src/nn/index.ts';
 import { compile, weightsFrom } from '../../src/runtime/index.ts';
-import { absoluteError, goldenPath, magnitude, readJson, take } from '../golden/fixtures.ts';
+import { absoluteError, goldenPath, magnitude, take, tolerances } from '../golden/fixtures.ts';
 
 /** A small checkpoint, written by Hugging Face, on which an image encoder keeps what every one of them promises. */
 interface Sample {
-  /** A folder of the fixtures. */
+  /** A folder. */
   checkpoint: string;
   /** Where the encoder begins in the checkpoint's state dict; '' is its top. */
   root: string;
   /** Parameters of BLIP-2's own that Hugging Face's model does not have, with their shapes. */
   added?: (width: number) => Record<string, number[]>;
+  /** What Hugging Face's model has besides, which is not read. */
+  unread?: RegExp;
 }
 
+const testdata = fileURLToPath(new URL('../../src/models/testdata/', import.meta.url));
+
 const samples: Record<keyof typeof imageEncoders, Sample> = {
-  blip_2_vision_model: { checkpoint: 'checkpoints/blip2-opt', root: 'vision_model' },
-  instructblip_vision_model: { checkpoint: 'checkpoints/instructblip-vicuna', root: 'vision_model' },
+  blip_2_vision_model: { checkpoint: goldenPath('checkpoints/blip2-opt'), root: 'vision_model' },
+  instructblip_vision_model: { checkpoint: goldenPath('checkpoints/instructblip-vicuna'), root: 'vision_model' },
   clip_vision_model: {
-    checkpoint: 'vit/clip/hf',
+    checkpoint: goldenPath('vit/clip/hf'),
     root: 'vision_model',
     added: (width) => ({ 'vision_model.ln_vision.weight': [width], 'vision_model.ln_vision.bias': [width] }),
   },
-  dinov2: { checkpoint: 'vit/dinov2/hf', root: '' },
+  dinov2: { checkpoint: goldenPath('vit/dinov2/hf'), root: '' },
+  dinov2_with_registers: { checkpoint: `${testdata}dinov2_with_registers`, root: '' },
+  siglip_vision_model: {
+    checkpoint: `${testdata}siglip_vision_model`,
+    root: 'vision_model',
+    unread: /^vision_model\.head\./,
+  },
 };
 
 function noise(shape: readonly number[], name: string): Value {
@@ -41,18 +53,21 @@ function entry(batch: Value, i: number): Value {
   return floats(shape, toNumbers(batch).slice(i * size, (i + 1) * size));
 }
 
-async function stateDict({ checkpoint, root, added }: Sample, width: number): Promise<Map<string, Value>> {
-  const stored = await Checkpoint.open(goldenPath(checkpoint));
+async function stateDict({ checkpoint, root, added, unread }: Sample, width: number): Promise<Map<string, Value>> {
+  const stored = await Checkpoint.open(checkpoint);
   const state = new Map<string, Value>();
-  for (const name of stored.entries.keys()) if (name.startsWith(root)) state.set(name, await stored.read(name));
+  for (const name of stored.entries.keys()) {
+    if (name.startsWith(root) && !unread?.test(name)) state.set(name, await stored.read(name));
+  }
   for (const [name, shape] of Object.entries(added?.(width) ?? {})) state.set(name, noise(shape, name));
   return state;
 }
 
 describe.each(Object.entries(samples))('%s', async (modelType, sample) => {
-  const json = await readJson<{ vision_config?: object }>(`${sample.checkpoint}/config.json`);
+  const json: { vision_config?: object } = await readJsonObject(join(sample.checkpoint, 'config.json'));
   const encoder = imageEncoder({ ...(json.vision_config ?? json), model_type: modelType });
-  const { imageSize, patchSize, width } = encoder;
+  const { imageSize, patchSize, width, prefixTokens } = encoder;
+  const tokens = prefixTokens + Math.floor(imageSize / patchSize) ** 2;
   const state = await stateDict(sample, width);
   const root = () => new Params({ path: sample.root });
 
@@ -66,7 +81,6 @@ describe.each(Object.entries(samples))('%s', async (modelType, sample) => {
 
   it('encodes each image of a batch as if it were alone, whatever the batch', async () => {
     const features = encoder.encode(root(), input('pixel_values', 'float32', ['batch', 3, imageSize, imageSize]));
-    const tokens = 1 + (imageSize / patchSize) ** 2;
     expect(features.shape).toEqual(['batch', tokens, width]);
     const session = await compile({ features }, weightsFrom(state));
     const encode = async (pixelValues: Value) => (await session.run({ pixel_values: pixelValues })).features;
@@ -84,7 +98,6 @@ describe.each(Object.entries(samples))('%s', async (modelType, sample) => {
   it('computes the tokens that it is left with, each with its position', async () => {
     const pixelValues = noise([1, 3, imageSize, imageSize], 'pixels');
     const pixels = input('pixel_values', 'float32', pixelValues.shape);
-    const tokens = 1 + (imageSize / patchSize) ** 2;
     const rowsAt = (places: readonly number[], x: Tensor) => {
       const rows = gather(reshape(x, { shape: [tokens, width] }), constant(int64s([places.length], places)));
       return reshape(rows, { shape: [1, places.length, width] });
@@ -140,5 +153,23 @@ describe.each(Object.entries(samples))('%s', async (modelType, sample) => {
       const slope = ((await lossAt(0.01)) - (await lossAt(-0.01))) / 0.02;
       expect(Math.abs(slope - norm), name).toBeLessThan(0.02 + 0.001 * norm);
     }
+  });
+});
+
+describe('the features of transformers', async () => {
+  const cases = await (await Checkpoint.open(`${testdata}image-encoders.safetensors`)).readAll();
+  const sizes = Object.keys(cases).flatMap((name) => /^(\w+)\/(.+)\/pixel_values$/.exec(name)?.slice(1) ?? []);
+  const pairs = Array.from({ length: sizes.length / 2 }, (_, i) => [sizes[2 * i]!, sizes[2 * i + 1]!] as const);
+
+  it.each(pairs)('are what %s gives of an image of %s', async (modelType, size) => {
+    const { checkpoint, root } = Object.entries(samples).find(([name]) => name === modelType)![1];
+    const encoder = imageEncoder(await readJsonObject(join(checkpoint, 'config.json')));
+    const pixelValues = take(cases, `${modelType}/${size}/pixel_values`);
+    const features = encoder.encode(new Params({ path: root }), input('pixel_values', 'float32', pixelValues.shape));
+    const session = await compile({ features }, weightsFrom((await Checkpoint.open(checkpoint)).entries));
+    const found = (await session.run({ pixel_values: pixelValues })).features;
+    const expected = take(cases, `${modelType}/${size}/last_hidden_state`);
+    expect(found.shape).toEqual(expected.shape);
+    expect(absoluteError(found, expected)).toBeLessThan(tolerances.forward * magnitude(expected));
   });
 });

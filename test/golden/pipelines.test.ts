@@ -173,7 +173,7 @@ describe("the Q-Former as a caption's writer", async () => {
 
   it.each([1, 4])('gives the logits of ITG one token after another, %i at first', async (first) => {
     const width = config.qformer_config.encoder_hidden_size;
-    const sizes = { width, patchSize: 1, imageSize: 1, positions: { name: '', alignCorners: false } };
+    const sizes = { width, patchSize: 1, imageSize: 1, prefixTokens: 1, positions: { name: '', alignCorners: false } };
     const encoder = { ...sizes, encode: (_: Params, x: never) => x };
     const parts = { config, encoder, heads: { retrieval: false, writing: true }, language: undefined };
     const queries = await compile(queriesGraph(new Params(), parts), weights);

@@ -110,6 +110,7 @@ describe('the stage-1 model of LAVIS', async () => {
     config,
     encoder: {
       ...{ width: config.qformer_config.encoder_hidden_size, patchSize: 1, imageSize: 1 },
+      prefixTokens: 1,
       positions: { name: '', alignCorners: false },
       encode: (_, x) => x,
     },

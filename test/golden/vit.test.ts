@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { input, squeeze, type Tensor } from '../../src/graph/index.ts';
 import { Checkpoint, fromLavis } from '../../src/hub/index.ts';
 import { clip, clipHiddenStates, parseClipConfig } from '../../src/models/clip/index.ts';
+import type { Interpolation } from '../../src/models/contracts.ts';
 import { dinov2, dinov2HiddenStates, parseDinov2Config } from '../../src/models/dinov2/index.ts';
 import { imageEncoder } from '../../src/models/image-encoders.ts';
 import {
-  type Interpolation,
   interpolatePositions,
   parseVitConfig,
   patchGrid,
@@ -235,7 +235,7 @@ describe('DINOv2 ViT-S/14', async () => {
     const x = input('pixel_values', 'float32', pixelValues.shape);
     const p = new Params();
     const features = encoder.encode(p, x);
-    const pooled = poolPatches(features, { factor: 2 });
+    const pooled = poolPatches(features, { factor: 2, prefixTokens: encoder.prefixTokens });
     const positions = positionsFor(x, { p, name: 'embeddings.position_embeddings', patchSize: encoder.patchSize });
     const session = await compile({ features, pooled, positions }, weightsFrom(checkpoint.entries));
     const out = await session.run({ pixel_values: pixelValues });

@@ -186,10 +186,16 @@ export class Subject {
     });
   }
 
-  /** The class token of every picture, of length 1. */
+  /** The class token of every picture, of length 1; of an encoder without one the mean of the patches. */
   classTokens(pictures: Pictures): Float32Array[] {
+    const { prefixTokens } = this.#model.files.encoder;
+    const { patches, width } = this.#cache;
     return pictures.map((picture) => {
-      const token = toFloat32(this.#features([picture])).slice(0, this.#cache.width);
+      const tokens = toFloat32(this.#features([picture]));
+      const token = tokens.slice(0, width);
+      if (prefixTokens === 0) {
+        for (let i = width; i < patches * width; i++) token[i % width]! += tokens[i]!;
+      }
       const length = Math.hypot(...token);
       return token.map((x) => x / length);
     });

@@ -20,8 +20,8 @@ export interface Example {
 export interface ExampleQuery {
   /** Covers what of the picture the query does not look at. */
   readonly shadow: string;
-  /** How much it looks at the class token instead, 0…1. */
-  readonly classToken: number;
+  /** How much it looks at the class token and its like instead, 0…1. */
+  readonly prefix: number;
 }
 
 /** Wide enough to recognise a picture in a page. */
@@ -60,12 +60,12 @@ async function draw(
   source: ImageSource,
   prompt: string | undefined,
 ): Promise<Omit<Example, 'prediction' | 'scores'>> {
-  const { processor } = model.files;
+  const { processor, encoder } = model.files;
   const image = await loadImage(source, processor);
-  const seen = looks(await model.attention(normalise([image], processor), { prompt }));
+  const seen = looks(await model.attention(normalise([image], processor), { prompt }), encoder.prefixTokens);
   const queries = seen.map(async (look) => ({
     shadow: await webpDataUrl(shadow(look, image)),
-    classToken: look.classToken,
+    prefix: look.prefix,
   }));
   const { width, height } = image;
   return { photo: await webpDataUrl(image, photoWidth), width, height, queries: await Promise.all(queries) };

@@ -3,13 +3,15 @@ import type { RawImage } from '../../image/index.ts';
 
 /** What one query looks at: probabilities that sum to 1 with each other. */
 export interface Look {
-  readonly classToken: number;
+  /** The share of tokens that are no patch. */
+  readonly prefix: number;
   /** Row by row. */
   readonly patches: Float32Array;
 }
 
-/** Where each query looks in the last layer of `attention` [layers, H, Q, P], which sees the most: the mean of its heads. */
-export function looks({ shape, data }: Value<'float32'>): Look[] {
+/** Where each query looks in the last layer of `attention` [layers, H, Q, P], which sees the most: the mean of its
+ * heads. `prefixTokens` stand before the patches. */
+export function looks({ shape, data }: Value<'float32'>, prefixTokens: number): Look[] {
   const [, heads, queries, tokens] = shape as [number, number, number, number];
   const layer = data.subarray(-heads * queries * tokens);
   return Array.from({ length: queries }, (_, q) => {
@@ -18,7 +20,8 @@ export function looks({ shape, data }: Value<'float32'>): Look[] {
       const start = (h * queries + q) * tokens;
       for (let t = 0; t < tokens; t++) mean[t]! += layer[start + t]! / heads;
     }
-    return { classToken: mean[0]!, patches: mean.subarray(1) };
+    const prefix = mean.subarray(0, prefixTokens).reduce((a, b) => a + b, 0);
+    return { prefix, patches: mean.subarray(prefixTokens) };
   });
 }
 

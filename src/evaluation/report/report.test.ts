@@ -28,15 +28,17 @@ const attention = floats(
 );
 
 it('takes the mean of the heads in the last layer, and the class token apart', () => {
-  const [look, ...more] = looks(attention);
+  const [look, ...more] = looks(attention, 1);
   expect(more).toEqual([]);
-  expect(look!.classToken).toBeCloseTo(0.2);
+  expect(look!.prefix).toBeCloseTo(0.2);
   expect([...look!.patches]).toEqual([0.4, 0.1, 0.2, 0.1].map((x) => expect.closeTo(x)));
+  const [withoutClassToken] = looks(attention, 0);
+  expect(withoutClassToken).toMatchObject({ prefix: 0, patches: { length: 5 } });
 });
 
 it('leaves the picture clear where a query looks most, row by row', () => {
   const patches = Float32Array.from([0, 0.4, 0.2, 0.1, 0, 0.4]);
-  const image = shadow({ classToken: 0, patches }, { width: 300, height: 200 });
+  const image = shadow({ prefix: 0, patches }, { width: 300, height: 200 });
   expect(image).toMatchObject({ width: 3, height: 2, channels: 4 });
   const alphas = [...image.data].filter((_, i) => i % 4 === 3);
   expect(alphas).toEqual([216, 0, 108, 162, 216, 0]);
@@ -79,8 +81,8 @@ it('shows the worst pictures first, as they are, with the look of every query', 
   expect(examples.map((example) => example.prediction.caption)).toEqual(['a blue apple', 'a red dog']);
   const { photo, queries } = examples[0]!;
   expect(queries).toHaveLength(model.files.config.num_query_tokens);
-  for (const { shadow: url, classToken } of queries) {
-    expect(classToken).toBeGreaterThan(0);
+  for (const { shadow: url, prefix } of queries) {
+    expect(prefix).toBeGreaterThan(0);
     expect(await sharp(bytesOf(url)).metadata()).toMatchObject({ format: 'webp', width: 2, height: 2, hasAlpha: true });
   }
   const { dominant } = await sharp(bytesOf(photo)).stats();
@@ -97,7 +99,7 @@ const example = (said: Partial<Prediction>): Example => ({
   photo: 'data:image/webp;base64,AAAA',
   width: 28,
   height: 28,
-  queries: [{ shadow: 'data:image/webp;base64,BBBB', classToken: 0.42 }],
+  queries: [{ shadow: 'data:image/webp;base64,BBBB', prefix: 0.42 }],
 });
 
 it('says what was said, what should have been, and how good it is', () => {
@@ -107,7 +109,7 @@ it('says what was said, what should have been, and how good it is', () => {
     { step: 20, loss: 1 },
   ];
   const page = evaluationReport({ title: 'pocket: cutouts', metrics, examples: [example({})], training });
-  for (const text of ['<th>itm</th><td>25.56</td>', 'a dog · a wolf', '12.35', '42 % on the class token', 'polyline']) {
+  for (const text of ['<th>itm</th><td>25.56</td>', 'a dog · a wolf', '12.35', '42 % on no patch', 'polyline']) {
     expect(page).toContain(text);
   }
   expect(page.match(/<table>/g)).toHaveLength(1); // both rows have the same columns

@@ -27,7 +27,7 @@ ${
   examples.length > 0 &&
   html`<h2>Pictures, the worst first</h2>
 <p class="faint">Below each picture: where each query looks in the last cross-attention, by the mean of its heads. The
-share that goes to the class token is in the tile's tooltip.</p>
+share that goes to no patch, but to the class token or a register, is in the tile's tooltip.</p>
 ${examples.map(article)}`
 }
 ${training.length > 0 && html`<h2>Training</h2>${curves(training)}`}`;
@@ -66,8 +66,8 @@ function article({ prediction, scores, photo, width, height, queries }: Example)
 <dl>${[...texts, ...figures].map(({ name, text }) => html`<dt>${name}</dt><dd>${text}</dd>`)}
 <dt>image</dt><dd class="faint">${image}</dd></dl>
 <div class="queries">${queries.map(
-    ({ shadow, classToken }, i) =>
-      html`<i style="${shape}; --shadow: url(${shadow})" title="query ${i + 1}: ${Math.round(100 * classToken)} % on the class token"></i>`,
+    ({ shadow, prefix }, i) =>
+      html`<i style="${shape}; --shadow: url(${shadow})" title="query ${i + 1}: ${Math.round(100 * prefix)} % on no patch"></i>`,
   )}</div>
 </article>
 `;

@@ -10,5 +10,9 @@ export const clipFamily: ImageEncoderFamily<ClipConfig> = {
   parseConfig: parseClipConfig,
   encode: clipFeatures,
   lnVision: clipLnVision,
-  describe: (c) => describeVision(c, 'position_embedding.weight', c.position_align_corners),
+  describe: (c) =>
+    describeVision(c, {
+      table: 'position_embedding.weight',
+      interpolation: { alignCorners: c.position_align_corners },
+    }),
 };

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../graph/index.ts';
-import { dotProductAttention, type LeftOut, layerNorm, linear, type Params } from '../../nn/index.ts';
-import { embedImage, preNormLayer, tokenCount } from '../vit/index.ts';
+import { type LeftOut, layerNorm, type Params } from '../../nn/index.ts';
+import { embedImage, preNormLayer, projectedAttention, tokenCount } from '../vit/index.ts';
 import type { ClipConfig } from './config.ts';
 
 function embeddings(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
@@ -13,13 +13,6 @@ function embeddings(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
   return embedImage(pixelValues, tables, { alignCorners: c.position_align_corners });
 }
 
-function selfAttention(p: Params, x: Tensor, c: ClipConfig): Tensor {
-  const project = (name: string, from: Tensor) => linear(p.at(name), from, c.hidden_size);
-  const heads = c.num_attention_heads;
-  const y = dotProductAttention({ q: project('q_proj', x), k: project('k_proj', x), v: project('v_proj', x), heads });
-  return project('out_proj', y);
-}
-
 /** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
 export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig, leftOut: LeftOut = {}): Tensor[] {
   const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
@@ -27,7 +20,7 @@ export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig, 
   const states = [layerNorm(p.at('pre_layrnorm'), embedded, c.layer_norm_eps)]; // OpenAI's spelling
   for (let i = 0; i < c.num_hidden_layers; i++) {
     states.push(
-      preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, { config: c, attend: selfAttention, dropPath }),
+      preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, { config: c, attend: projectedAttention, dropPath }),
     );
   }
   return states;

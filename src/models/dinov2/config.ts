@@ -7,6 +7,8 @@ const schema = z.object({
   qkv_bias: z.boolean(),
   use_swiglu_ffn: z.boolean(),
   use_mask_token: z.boolean(),
+  /** Tokens that every image has, without a place (Darcet et al. 2024); only models with registers have any. */
+  num_register_tokens: z.int().nonnegative(),
 });
 
 /** The configuration of a Hugging Face `Dinov2Model`. */
@@ -24,6 +26,7 @@ const defaults = {
   qkv_bias: true,
   use_swiglu_ffn: false,
   use_mask_token: true,
+  num_register_tokens: 0,
 } satisfies Partial<Dinov2Config>;
 
 /** Throws ConfigError naming the first wrong field. */

@@ -1,4 +1,4 @@
-import { add, markBlock, mul, split, type Tensor } from '../../graph/index.ts';
+import { add, concat, markBlock, mul, slice, split, type Tensor } from '../../graph/index.ts';
 import {
   activations,
   type DropPath,
@@ -8,7 +8,8 @@ import {
   linear,
   type Params,
 } from '../../nn/index.ts';
-import { embedImage, tokenCount } from '../vit/index.ts';
+import type { Interpolation } from '../contracts.ts';
+import { embedImage, everyImage, tokenCount } from '../vit/index.ts';
 import type { Dinov2Config } from './config.ts';
 
 function embeddings(p: Params, pixelValues: Tensor, c: Dinov2Config): Tensor {
@@ -16,13 +17,21 @@ function embeddings(p: Params, pixelValues: Tensor, c: Dinov2Config): Tensor {
   // Only masked pre-training reads it, but it is in every checkpoint: asking declares it.
   if (c.use_mask_token) p.tensor('mask_token', [1, width]);
   const projection = p.at('patch_embeddings', 'projection');
-  return embedImage(pixelValues, {
+  const tables = {
     weight: projection.tensor('weight', [width, c.num_channels, patch, patch]),
     bias: projection.tensor('bias', [width]),
     classToken: p.tensor('cls_token', [1, 1, width]),
     positions: p.tensor('position_embeddings', [1, tokenCount(c), width]),
-  });
+  };
+  const tokens = embedImage(pixelValues, tables, interpolation(c));
+  const { num_register_tokens: registers } = c;
+  if (registers === 0) return tokens;
+  const own = everyImage(p.tensor('register_tokens', [1, registers, width]), tokens);
+  return concat([slice(tokens, { axis: 1, end: 1 }), own, slice(tokens, { axis: 1, start: 1 })], { axis: 1 });
 }
+
+/** transformers shrinks the position table of models with registers otherwise than that of those without. */
+export const interpolation = (c: Dinov2Config): Interpolation => ({ antialias: c.num_register_tokens > 0 });
 
 function selfAttention(p: Params, x: Tensor, c: Dinov2Config): Tensor {
   const project = (name: string) => linear(p.at('attention', name), x, c.hidden_size, { bias: c.qkv_bias });
@@ -54,7 +63,7 @@ function layer(p: Params, x: Tensor, c: Dinov2Config, dropPath: DropPath = (bran
   return y;
 }
 
-/** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
+/** pixelValues [B, 3, H, W] -> the hidden states [B, n + h·w, D] before the first layer and after each one. */
 export function dinov2HiddenStates(p: Params, pixelValues: Tensor, c: Dinov2Config, leftOut: LeftOut = {}): Tensor[] {
   const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
   const states = [keepTokens(embeddings(p.at('embeddings'), pixelValues, c))];
@@ -63,7 +72,10 @@ export function dinov2HiddenStates(p: Params, pixelValues: Tensor, c: Dinov2Conf
   return states;
 }
 
-/** DINOv2 (Oquab et al. 2023): pixelValues [B, 3, H, W] -> [B, 1 + h·w, D], class token first, after the last LayerNorm. */
+/**
+ * DINOv2 (Oquab et al. 2023): pixelValues [B, 3, H, W] -> [B, n + h·w, D] after the last LayerNorm: the class token, registers
+ * where there are any, and the patches.
+ */
 export function dinov2(p: Params, pixelValues: Tensor, c: Dinov2Config, leftOut?: LeftOut): Tensor {
   return layerNorm(p.at('layernorm'), dinov2HiddenStates(p, pixelValues, c, leftOut).at(-1)!, c.layer_norm_eps);
 }

@@ -1,6 +1,14 @@
 import { add, markBlock, type Tensor } from '../../graph/index.ts';
-import { activations, type DropPath, layerNorm, linear, type Params } from '../../nn/index.ts';
+import { activations, type DropPath, dotProductAttention, layerNorm, linear, type Params } from '../../nn/index.ts';
 import type { VisionConfig } from './vision-config.ts';
+
+/** Self-attention of [B, P, D] under the names that CLIP and SigLIP share. */
+export function projectedAttention(p: Params, x: Tensor, c: VisionConfig): Tensor {
+  const project = (name: string, from: Tensor) => linear(p.at(name), from, c.hidden_size);
+  const heads = c.num_attention_heads;
+  const y = dotProductAttention({ q: project('q_proj', x), k: project('k_proj', x), v: project('v_proj', x), heads });
+  return project('out_proj', y);
+}
 
 /** What a block is besides its weights. */
 interface PreNormLayer<C> {
@@ -10,7 +18,7 @@ interface PreNormLayer<C> {
   dropPath?: DropPath | undefined;
 }
 
-/** A pre-norm block under the names that EVA and CLIP share. */
+/** A pre-norm block under the names that EVA, CLIP and SigLIP share. */
 export function preNormLayer<C extends VisionConfig & { intermediate_size: number }>(
   p: Params,
   x: Tensor,

@@ -1,6 +1,7 @@
-import { ShapeError } from '../../core/index.ts';
+import { elements, ShapeError } from '../../core/index.ts';
 import { add, concat, expand, fixed, linearProduct, reshape, type Tensor, transpose } from '../../graph/index.ts';
-import { type Grid, type Interpolation, interpolatePositions } from './positions.ts';
+import type { Interpolation } from '../contracts.ts';
+import { type Grid, interpolatePositions } from './positions.ts';
 
 /** The grid of an image [B, C, H, W]. Throws ShapeError where the patches do not fill it. */
 export function patchGrid(pixelValues: Tensor, patchSize: number): Grid {
@@ -37,21 +38,29 @@ interface ImageEmbeddings {
   weight: Tensor;
   bias?: Tensor;
   /** D elements, in any shape. */
-  classToken: Tensor;
-  /** Of the class token and a square grid, row by row: [.., 1 + s·s, D]. */
+  classToken?: Tensor;
+  /** Of the class token, where there is one, and a square grid, row by row: [.., 1 + s·s, D]. */
   positions: Tensor;
 }
 
 /**
- * The class token, then the patches of pixelValues [B, C, H, W], with their positions: [B, 1 + h·w, D]. Positions are
- * interpolated where the image's grid is not the table's.
+ * The class token, then the patches of pixelValues [B, C, H, W], with their positions: [B, 1 + h·w, D], or without a class
+ * token [B, h·w, D]. Positions are interpolated where the image's grid is not the table's.
  */
-export function embedImage(pixelValues: Tensor, e: ImageEmbeddings, options?: Interpolation): Tensor {
-  const [width, , patchSize] = e.weight.shape;
-  const patches = embedPatches(pixelValues, e.weight, e.bias);
-  const classToken = expand(reshape(e.classToken, { shape: [1, 1, width!] }), {
-    shape: [pixelValues.shape[0]!, 1, width!],
-  });
-  const grid = patchGrid(pixelValues, fixed(patchSize, 'the patch size'));
-  return add(concat([classToken, patches], { axis: 1 }), interpolatePositions(e.positions, grid, options));
+export function embedImage(
+  pixelValues: Tensor,
+  { weight, bias, classToken, positions }: ImageEmbeddings,
+  options?: Interpolation,
+): Tensor {
+  const patches = embedPatches(pixelValues, weight, bias);
+  const grid = patchGrid(pixelValues, fixed(weight.shape[2], 'the patch size'));
+  const tokens = classToken ? concat([everyImage(classToken, patches), patches], { axis: 1 }) : patches;
+  return add(tokens, interpolatePositions(positions, grid, { ...options, classToken: classToken !== undefined }));
+}
+
+/** Tokens that every image has, n·D elements in any shape, for as many images as there are rows in `like`: [B, n, D]. */
+export function everyImage(tokens: Tensor, like: Tensor): Tensor {
+  const [batch, , width] = like.shape;
+  const count = elements(tokens.shape.map((d) => fixed(d, 'a token'))) / fixed(width, "the tokens' width");
+  return expand(reshape(tokens, { shape: [1, count, width!] }), { shape: [batch!, count, width!] });
 }

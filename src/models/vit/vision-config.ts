@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../../core/index.ts';
 import { type ActivationName, activations } from '../../nn/index.ts';
-import type { VisionSizes } from '../contracts.ts';
+import type { Interpolation, VisionSizes } from '../contracts.ts';
 
 const count = z.int().positive();
 
@@ -21,8 +21,16 @@ export const visionFields = {
 const visionConfig = z.object(visionFields);
 export type VisionConfig = z.infer<typeof visionConfig>;
 
-/** `json` over the model type's defaults, checked. Throws ConfigError naming the first wrong field. */
-export function parseVisionConfig<C extends VisionConfig>(schema: z.ZodType<C>, defaults: object, json: unknown): C {
+/**
+ * `json` over the model type's defaults, checked; whether patches have to fill an image. Throws ConfigError naming the first
+ * wrong field.
+ */
+export function parseVisionConfig<C extends VisionConfig>(
+  schema: z.ZodType<C>,
+  defaults: object,
+  json: unknown,
+  { filled = true } = {},
+): C {
   if (typeof json !== 'object' || json === null) {
     throw new ConfigError(`vision_config: expected an object, found ${JSON.stringify(json)}`);
   }
@@ -33,7 +41,7 @@ export function parseVisionConfig<C extends VisionConfig>(schema: z.ZodType<C>, 
   }
   const c = parsed.data;
   checkMultiple(c, 'hidden_size', 'num_attention_heads');
-  checkMultiple(c, 'image_size', 'patch_size');
+  if (filled) checkMultiple(c, 'image_size', 'patch_size');
   return c;
 }
 
@@ -46,10 +54,22 @@ function checkMultiple(c: VisionConfig, field: 'hidden_size' | 'image_size', of:
 /** Image tokens at the configured size: the class token and the patches. */
 export const tokenCount = (c: VisionConfig): number => 1 + (c.image_size / c.patch_size) ** 2;
 
-/** What a caller has to know about an encoder whose position table is called so, below its embeddings. */
-export const describeVision = (c: VisionConfig, table: string, alignCorners = false): VisionSizes => ({
+interface Embedded {
+  /** The name of the position table, below the embeddings. */
+  readonly table: string;
+  readonly interpolation?: Interpolation;
+  /** Tokens between the class token and the patches. */
+  readonly registers?: number;
+}
+
+/** What a caller has to know about an encoder that embeds images so. */
+export const describeVision = (
+  c: VisionConfig,
+  { table, interpolation = {}, registers = 0 }: Embedded,
+): VisionSizes => ({
   width: c.hidden_size,
   patchSize: c.patch_size,
   imageSize: c.image_size,
-  positions: { name: `embeddings.${table}`, alignCorners },
+  prefixTokens: registers + (interpolation.classToken === false ? 0 : 1),
+  positions: { name: `embeddings.${table}`, ...interpolation },
 });

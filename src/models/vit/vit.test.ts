@@ -71,15 +71,24 @@ describe('interpolatePositions', () => {
 describe('poolPatches', () => {
   it('averages squares of patches, row by row, behind the class token', async () => {
     const embeds = constant(floats([1, 9, 1], [100, 1, 2, 3, 4, 5, 6, 7, 8])); // 2 rows of 4
-    const pooled = await evaluate(poolPatches(embeds, { factor: 2, grid: [2, 4] }));
+    const pooled = await evaluate(poolPatches(embeds, { factor: 2, prefixTokens: 1, grid: [2, 4] }));
     expect(pooled.shape).toEqual([1, 3, 1]);
     expect(toNumbers(pooled)).toEqual([100, (1 + 2 + 5 + 6) / 4, (3 + 4 + 7 + 8) / 4]);
   });
 
+  it.each([
+    [0, []],
+    [3, [100, 101, 102]],
+  ])('leaves %i tokens before the patches as they are', async (prefixTokens, before) => {
+    const embeds = constant(floats([1, before.length + 4, 1], [...before, 1, 2, 3, 4]));
+    const pooled = await evaluate(poolPatches(embeds, { factor: 2, prefixTokens }));
+    expect(toNumbers(pooled)).toEqual([...before, 2.5]);
+  });
+
   it('refuses grids that the squares do not fill', () => {
     const embeds = input('embeds', 'float32', ['batch', 10, 4]);
-    expect(() => poolPatches(embeds, { factor: 2 })).toThrow(ShapeError); // 3 x 3
-    expect(() => poolPatches(embeds, { factor: 1, grid: [2, 4] })).toThrow(ShapeError);
+    expect(() => poolPatches(embeds, { factor: 2, prefixTokens: 1 })).toThrow(ShapeError); // 3 x 3
+    expect(() => poolPatches(embeds, { factor: 1, prefixTokens: 1, grid: [2, 4] })).toThrow(ShapeError);
   });
 });
 
