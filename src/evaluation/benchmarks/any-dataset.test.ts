@@ -124,7 +124,12 @@ describe('retrieval', () => {
       expect(metrics[ranking]).toMatchObject({ img_r10: 100, txt_r1: expect.any(Number) });
     }
     const weighed = await evaluate('retrieval', { test, run: { k_test: 12, itc_weight: 1e4 } });
-    expect(weighed.metrics).toEqual({ ...metrics, itc_itm: metrics.itc }); // a cosine that outweighs every logit
+    const nothing = { percent: 0, low: 0, high: 0 };
+    // A cosine that outweighs every logit.
+    expect(weighed.metrics).toEqual({ ...metrics, itc_itm: metrics.itc, itc_itm_gain: nothing });
+    const { itc, itc_itm, itc_itm_gain } = metrics as Record<string, Record<string, number>>;
+    const firsts = (recall: Record<string, number>) => (6 * recall.txt_r1! + 12 * recall.img_r1!) / 18;
+    expect(itc_itm_gain!.percent).toBeCloseTo(firsts(itc_itm!) - firsts(itc!));
     const alone = await evaluate('retrieval', { test, run: { k_test: 0 } });
     expect(alone.metrics).toEqual({ images: 6, texts: 12, itc: metrics.itc });
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { floats } from '../../core/index.ts';
-import { bestByCosine, recallByCosine, recallOfRanked, type Scores, textsOf } from './recall.ts';
+import { bestByCosine, ranksAnew, ranksByCosine, recallOf, type Scores, textsOf } from './recall.ts';
 
 /** Three images, two texts; the first text belongs to the first two images. */
 const shared: Scores = {
@@ -33,7 +33,7 @@ describe('recall by cosine', () => {
   it('takes any image of a text, and any text of an image', () => {
     // Texts: the first image finds its own first, the others find the wrong one first. Images: the first text finds the
     // first image, the second finds the second, which is wrong, before the third.
-    expect(recallByCosine(shared)).toEqual({
+    expect(recallOf(ranksByCosine(shared))).toEqual({
       txt_r1: expect.closeTo(100 / 3),
       txt_r5: 100,
       txt_r10: 100,
@@ -46,16 +46,16 @@ describe('recall by cosine', () => {
   it("counts another picture's equal caption once for the two pictures, as LAVIS does", () => {
     const { texts, isPair } = textsOf([['a cat'], ['a cat'], ['a dog']], { merged: false });
     const itc = floats([3, 3], [0.9, 0.9, 0.1, 0.8, 0.8, 0.2, 0.3, 0.3, 0.7]);
-    expect(recallByCosine({ itc, isPair, texts }).txt_r1).toBeCloseTo(200 / 3);
+    expect(recallOf(ranksByCosine({ itc, isPair, texts })).txt_r1).toBeCloseTo(200 / 3);
     // Equal scores of different texts say that the model cannot tell them apart.
-    expect(recallByCosine({ itc, isPair, texts: ['a cat', 'a pet', 'a dog'] }).txt_r1).toBeCloseTo(100 / 3);
+    expect(recallOf(ranksByCosine({ itc, isPair, texts: ['a cat', 'a pet', 'a dog'] })).txt_r1).toBeCloseTo(100 / 3);
   });
 
   it('needs no such rule where equal captions are merged', () => {
     const { texts, isPair } = textsOf([['a cat'], ['a cat'], ['a dog']], { merged: true });
     expect(texts).toEqual(['a cat', 'a dog']);
     const itc = floats([3, 2], [0.9, 0.1, 0.8, 0.2, 0.3, 0.7]);
-    expect(recallByCosine({ itc, isPair, texts }).txt_r1).toBe(100);
+    expect(recallOf(ranksByCosine({ itc, isPair, texts })).txt_r1).toBe(100);
   });
 });
 
@@ -96,7 +96,7 @@ describe('recall of what is ranked anew', () => {
         const scores = scoresOf(problem);
         const candidates = bestByCosine(scores.itc, problem.k);
         const again = candidates.pairs.map(({ image, text }) => scores.itc.data[image * scores.itc.shape[1]! + text]!);
-        const [before, after] = [recallByCosine(scores), recallOfRanked(scores, candidates, again)];
+        const [before, after] = [recallOf(ranksByCosine(scores)), recallOf(ranksAnew(scores, candidates, again))];
         for (const depth of [1, 5, 10].filter((each) => each <= problem.k)) {
           expect(after[`txt_r${depth}`]).toBe(before[`txt_r${depth}`]);
           expect(after[`img_r${depth}`]).toBe(before[`img_r${depth}`]);
@@ -113,7 +113,7 @@ describe('recall of what is ranked anew', () => {
         const candidates = bestByCosine(scores.itc, problem.k);
         const { ofImage, ofText, pairs } = candidates;
         const perfect = pairs.map(({ image, text }) => (scores.isPair(image, text) ? 1 : 0));
-        const found = recallOfRanked(scores, candidates, perfect);
+        const found = recallOf(ranksAnew(scores, candidates, perfect));
         const percent = (count: number, n: number, has: (i: number) => boolean) =>
           (100 * Array.from({ length: n }, (_, i) => i).filter(has).length) / count;
         expect(found.txt_r1).toBeCloseTo(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { floats, type Value } from '../../core/index.ts';
 import { type Pair, rerankScore } from '../../pipelines/index.ts';
-import { ranksOf, recallAtK } from '../metrics/index.ts';
+import { pairedBootstrap, ranksOf, recallAtK } from '../metrics/index.ts';
 import type { Metrics } from './benchmark.ts';
 import type { Pictures, Subject } from './subject.ts';
 
@@ -54,7 +54,10 @@ export interface Found {
   readonly reciprocalRank: number;
 }
 
-/** Pictures and texts searched by each other: by ITC alone, and with the best read again by ITM, with and without ITC. */
+/**
+ * Pictures and texts searched by each other: by ITC alone, and with the best read again by ITM, with and without ITC. What the
+ * sum gains over ITC alone is the difference in R@1 over the queries of both directions, with its interval.
+ */
 export async function evaluateRetrieval(
   subject: Subject,
   pictures: Pictures,
@@ -63,19 +66,27 @@ export async function evaluateRetrieval(
   const itc = await subject.cosines(pictures, texts, part);
   const scores = { itc, isPair, texts };
   const found = foundByCosine(scores);
-  if (k === 0) return { recalls: { itc: recallByCosine(scores) }, found };
+  if (k === 0) return { recalls: { itc: recallOf(ranksByCosine(scores)) }, found };
   const candidates = bestByCosine(itc, k);
   const { pairs } = candidates;
   const itm = (await subject.matchPairs(pictures, texts, { pairs, part })).map(({ logit }) => logit);
   const sum = pairs.map(({ image, text }, i) =>
     rerankScore({ itc: itc.data[image * texts.length + text]!, logit: itm[i]! }, itcWeight),
   );
+  const [before, after] = [ranksByCosine(scores), ranksAnew(scores, candidates, sum)];
   const recalls = {
-    itc: recallByCosine(scores),
-    itm: recallOfRanked(scores, candidates, itm),
-    itc_itm: recallOfRanked(scores, candidates, sum),
+    itc: recallOf(before),
+    itm: recallOf(ranksAnew(scores, candidates, itm)),
+    itc_itm: recallOf(after),
+    itc_itm_gain: gainOf(before, after),
   };
   return { recalls, found };
+}
+
+function gainOf(before: Ranks, after: Ranks): Metrics {
+  const firsts = ({ ofTexts, ofImages }: Ranks) => [...ofTexts, ...ofImages].map((rank) => (rank === 0 ? 100 : 0));
+  const { difference, low, high } = pairedBootstrap(firsts(after), firsts(before), { seed: 1 });
+  return { percent: difference, low, high };
 }
 
 function foundByCosine({ itc, isPair, texts }: Scores): Found[] {
@@ -92,13 +103,16 @@ export interface Scores {
   readonly texts: readonly string[];
 }
 
-/** Recall in percent by LAVIS's names: of texts by an image (`txt_r1`), and of images by a text (`img_r1`). */
-export function recallByCosine({ itc, isPair, texts }: Scores): Metrics {
-  return named(
-    ranksOf(itc, isPair, texts),
-    ranksOf(transpose(itc), (text, image) => isPair(image, text)),
-  );
+/** The rank of the best right candidate, 0 for the first: of each image's texts, and of each text's images. */
+export interface Ranks {
+  readonly ofTexts: readonly number[];
+  readonly ofImages: readonly number[];
 }
+
+export const ranksByCosine = ({ itc, isPair, texts }: Scores): Ranks => ({
+  ofTexts: ranksOf(itc, isPair, texts),
+  ofImages: ranksOf(transpose(itc), (text, image) => isPair(image, text)),
+});
 
 /** The two-step search of the paper (§4.4): what ITM reads of both directions' `k` best by cosine. */
 export interface Candidates {
@@ -118,12 +132,8 @@ export function bestByCosine(itc: Value<'float32'>, k: number): Candidates {
   return { ofImage, ofText, pairs };
 }
 
-/** Recall after the candidates have been ranked anew, by a score of each pair in their order; the rest stays behind. */
-export function recallOfRanked(
-  { itc, isPair, texts }: Scores,
-  candidates: Candidates,
-  score: readonly number[],
-): Metrics {
+/** Ranks after the candidates have been ranked anew, by a score of each pair in their order; the rest stays behind. */
+export function ranksAnew({ itc, isPair, texts }: Scores, candidates: Candidates, score: readonly number[]): Ranks {
   const { ofImage, ofText, pairs } = candidates;
   const ranked = (among: (pair: Pair) => boolean): Value<'float32'> => {
     const data = new Float32Array(itc.data.length).fill(-Infinity);
@@ -134,10 +144,10 @@ export function recallOfRanked(
   };
   const toTexts = ranked(({ image, text }) => ofImage[image]!.has(text));
   const toImages = ranked(({ image, text }) => ofText[text]!.has(image));
-  return named(
-    ranksOf(toTexts, isPair, texts),
-    ranksOf(transpose(toImages), (text, image) => isPair(image, text)),
-  );
+  return {
+    ofTexts: ranksOf(toTexts, isPair, texts),
+    ofImages: ranksOf(transpose(toImages), (text, image) => isPair(image, text)),
+  };
 }
 
 /** The `k` best candidates of every row. */
@@ -157,8 +167,9 @@ function transpose({ shape, data }: Value<'float32'>): Value<'float32'> {
   );
 }
 
-function named(textRanks: readonly number[], imageRanks: readonly number[]): Metrics {
-  const entries = Object.entries({ txt: textRanks, img: imageRanks }).flatMap(([found, ranks]) =>
+/** Recall in percent by LAVIS's names: of texts by an image (`txt_r1`), and of images by a text (`img_r1`). */
+export function recallOf({ ofTexts, ofImages }: Ranks): Metrics {
+  const entries = Object.entries({ txt: ofTexts, img: ofImages }).flatMap(([found, ranks]) =>
     Object.entries(recallAtK(ranks)).map(([k, recall]) => [`${found}_r${k}`, recall] as const),
   );
   return Object.fromEntries(entries);

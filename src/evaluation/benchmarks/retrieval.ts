@@ -6,7 +6,7 @@ import { evaluateRetrieval, rerankRun, textsOf } from './recall.ts';
 
 /**
  * Retrieval in any dataset, pictures by captions and captions by pictures, of which each may have several: by ITC alone
- * (`itc`), and with the best `k_test` ranked anew by ITM (`itm`) or by both together (`itc_itm`).
+ * (`itc`), and with the best `k_test` ranked anew by ITM (`itm`) or by both together (`itc_itm`, and what that gains).
  */
 export const retrieval = defineBenchmark(
   recipeOf('retrieval', {
