@@ -107,7 +107,7 @@ export class StepsByLength<O extends string, I extends string = never> {
  * Several graphs take turns on the same cores: a thread that spins after its turn would take one from the next. Frozen
  * weights are there once for all of them.
  */
-export const sessionOptions = ({ threads, memory_arena: arena }: Recipe['run']) => ({
+export const sessionOptions = ({ threads, memory_arena: arena }: Pick<Recipe['run'], 'threads' | 'memory_arena'>) => ({
   spinning: false,
   mapped: true,
   arena,

@@ -123,11 +123,14 @@ export async function trainSteps<Item extends ImageRecord, O extends string>(
   };
 }
 
+/** What of a recipe's `run` decides how its held-out data is read. */
+type RunKeys = Pick<Recipe['run'], 'batch_size_train' | 'threads' | 'memory_arena'>;
+
 /** The losses of a kind of training on held-out data, with the parameters as a model has them. */
 export function measureHeldOut<Item extends ImageRecord, O extends string>(
-  data: TrainingData<Item>,
+  data: Pick<TrainingData<Item>, 'images' | 'stepsPerEpoch' | 'at' | 'close'>,
   kind: Pick<StepKind<Item, O>, 'graph' | 'feeds' | 'frozen'>,
-  { run, optimiser }: { run: Recipe['run']; optimiser: Optimiser },
+  { run, optimiser }: { run: RunKeys; optimiser: Pick<Optimiser, 'averages'> },
 ): Required<Pick<Task, 'evaluate' | 'close'>> {
   const outputs = (tokens: number) => {
     const p = new Params();
@@ -135,10 +138,11 @@ export function measureHeldOut<Item extends ImageRecord, O extends string>(
   };
   const byLength = new LossesByLength<O>(outputs, optimiser, { frozen: kind.frozen, session: sessionOptions(run) });
   return {
-    async evaluate() {
+    async evaluate(signal) {
       const sums: Record<string, number> = {};
       const { stepsPerEpoch } = data;
       for (let batch = 0; batch < stepsPerEpoch; batch++) {
+        signal?.throwIfAborted();
         const { items, imageFeeds } = await data.at(batch, stepsPerEpoch);
         const { tokens, feeds } = kind.feeds(items, { heldOut: batch });
         const losses = await byLength.run(tokens, { ...feeds, ...imageFeeds });
@@ -173,14 +177,14 @@ export const summary = (parts: readonly Batch<ImageRecord>[]) => ({
 /** A graph's scalars without gradients, on the parameters as a model has them: one session for every text length in use. */
 class LossesByLength<O extends string> {
   readonly #outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>;
-  readonly #optimiser: Optimiser;
+  readonly #optimiser: Pick<Optimiser, 'averages'>;
   readonly #frozen: FrozenWeights;
   readonly #options: SessionOptions;
   readonly #sessions = new Map<number, Session<O | 'loss'>>();
 
   constructor(
     outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>,
-    optimiser: Optimiser,
+    optimiser: Pick<Optimiser, 'averages'>,
     { frozen, session }: { frozen: Weights | undefined; session: SessionOptions },
   ) {
     this.#outputs = outputs;

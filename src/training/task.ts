@@ -24,8 +24,8 @@ export interface Task {
   readonly optimiser: Optimiser;
   /** Fills the optimiser's gradients for a step. */
   gradients(step: number): Promise<StepResult>;
-  /** Losses on the recipe's held-out data, by name, where it has any. */
-  evaluate?(): Promise<Readonly<Record<string, number>>>;
+  /** Losses on the recipe's held-out data, by name, where it has any. Throws the signal's reason between batches. */
+  evaluate?(signal?: AbortSignal): Promise<Readonly<Record<string, number>>>;
   /** Ends the threads that read pictures. */
   close(): Promise<void>;
   /** Writes what was trained, with its frozen parts, as a model folder. */

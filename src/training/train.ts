@@ -38,7 +38,7 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
     logEvery: run.log_every,
     saveEvery: run.save_every,
     gradients: (step) => task.gradients(step),
-    heldOut: heldOutOf(task, { run, folder, measure: options.measure }),
+    heldOut: heldOutOf(task, { run, folder, ...options }),
     signal: options.signal,
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
   };
@@ -54,7 +54,12 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
 /** What a task measures along its run, where it has held-out data: its losses, and perhaps a metric of its model. */
 function heldOutOf(
   { evaluate, write, optimiser }: Task,
-  { run, folder, measure }: { run: Recipe['run']; folder: RunFolder; measure: TrainOptions['measure'] },
+  {
+    run,
+    folder,
+    measure,
+    signal,
+  }: { run: Recipe['run']; folder: RunFolder } & Pick<TrainOptions, 'measure' | 'signal'>,
 ): HeldOut | undefined {
   if (!evaluate) return undefined;
   const { eval_every: every, eval_metric: metric, patience } = run;
@@ -63,7 +68,7 @@ function heldOutOf(
     patience,
     metric,
     async evaluate() {
-      const losses = await evaluate();
+      const losses = await evaluate(signal);
       if (metric === 'loss' || !measure) return losses;
       return { ...losses, [metric]: await folder.measured(write, measure) };
     },
