@@ -6,7 +6,7 @@ import { type LlamaConfig, llamaConfig, llamaFields, llamaLike, withinWindow } f
 const schema = z.object({
   ...llamaFields,
   intermediate_size: count.default(14_336),
-  num_key_value_heads: count.default(8),
+  num_key_value_heads: count.nullable().default(8),
   max_position_embeddings: count.default(4096 * 32),
   /** How far a layer looks back; null from version 0.2 on: to the beginning. */
   sliding_window: count.nullable().default(4096),
