@@ -8,7 +8,7 @@ export type DropPath = (branch: Tensor) => Tensor;
 export interface LeftOut {
   /** On the branches of its blocks. */
   readonly dropPath?: DropPath | undefined;
-  /** The image tokens that the blocks compute, of all [B, 1 + h·w, D] with their positions; the class token stays first. */
+  /** The image tokens that the blocks compute, of all [B, n + h·w, D] with their positions; what is before the patches stays. */
   readonly keepTokens?: ((tokens: Tensor) => Tensor) | undefined;
 }
 

@@ -62,7 +62,7 @@ seen = run(
 function prompt({ language, tokenizer }: ModelFiles): string {
   if (language) {
     return `tokenizer = Tokenizer.from_file("tokenizer.json")
-ids, ends = np.array([tokenizer.encode(text).ids]), ${triple(language.endTokens)}
+ids, ends = np.array([tokenizer.encode(text).ids or [${language.startToken}]]), ${triple(language.endTokens)}
 embeds = run("embed_tokens", input_ids=ids)["inputs_embeds"]
 embeds = np.concatenate([seen["language_projection"], embeds], 1)
 past_length, start = 0, {}

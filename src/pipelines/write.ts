@@ -161,8 +161,9 @@ export const hasRoom = ({ maxPositions = Infinity }: LanguageModel, positions: n
   positions + newTokens - 1 <= maxPositions;
 
 /**
- * Prompts as the language model reads them after the queries. A prompt without a token begins as texts do. Padding stands where it changes nothing: before the text that a decoder goes on from, after what an encoder reads,
- * whose positions count padding (T5).
+ * Prompts as the language model reads them after the queries. A prompt without a token begins as texts do. Padding stands
+ * where it changes nothing: before the text that a decoder goes on from, after what an encoder reads, whose positions count
+ * padding (T5).
  */
 export function encodePrompts(
   { tokenizer, lm, startToken, padToken }: ConnectedLanguageModel,

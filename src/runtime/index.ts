@@ -1,3 +1,12 @@
 export { cachedTogether } from './caches.ts';
 export { devices } from './device.ts';
-export { compile, type Feeds, Session, type SessionOptions, scaleOf, type Weights, weightsFrom } from './session.ts';
+export {
+  compile,
+  type Feeds,
+  Session,
+  type SessionOptions,
+  scaleOf,
+  type Weights,
+  weightOf,
+  weightsFrom,
+} from './session.ts';

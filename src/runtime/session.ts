@@ -63,6 +63,8 @@ export const weightsFrom =
 
 /** The name of the scales of an int8 weight in a state dict. */
 export const scaleOf = (weight: string): string => `${weight}.scale`;
+/** The weight that an entry has the scales of, or its own name. */
+export const weightOf = (entry: string): string => entry.replace(/\.scale$/, '');
 
 export type Feeds = Readonly<Record<string, Value>>;
 

@@ -1,5 +1,5 @@
 import { type Blip2Config, stageTwoInputs, stageTwoLoss, trainsInStageTwo, trainsWithEncoder } from '../blip2/index.ts';
-import { floats, toFloat32, toNumbers, type Value } from '../core/index.ts';
+import { floats, toFloat32, toNumbers, UsageError, type Value } from '../core/index.ts';
 import type { ImageRecord } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import { ignoreIndex, type Params } from '../nn/index.ts';
@@ -40,6 +40,20 @@ export interface LanguageTask<Item extends ImageRecord> extends DataSource<Item>
   readonly targets?: number;
 }
 
+/** Throws UsageError where a decoder has fewer positions than the queries and the longest text take. */
+function checkRoom(
+  { language: { lm }, config }: Pick<LanguageTask<ImageRecord>, 'language' | 'config'>,
+  length: number,
+): void {
+  const { maxPositions = Infinity, kind } = lm;
+  const room = maxPositions - config.num_query_tokens;
+  if (kind === 'encoder-decoder' || length <= room) return;
+  throw new UsageError(
+    `data.max_txt_len: expected at most ${room}, as the language model has ${maxPositions} positions and the queries take ` +
+      `${config.num_query_tokens}; found ${length}`,
+  );
+}
+
 /** A task that trains in front of a frozen language model (§3.3, §4.2, §4.3). */
 export async function trainLanguage<Item extends ImageRecord>(
   recipe: Recipe,
@@ -47,6 +61,7 @@ export async function trainLanguage<Item extends ImageRecord>(
   options: TrainOptions,
 ): Promise<Task> {
   const { images, language, given } = task;
+  checkRoom(task, recipe.data.max_txt_len);
   const data = await openData(recipe, task, options);
   const frozen = await readFrozen(language.stored);
   const lessons = new LessonTokens(task, recipe.data.max_txt_len);

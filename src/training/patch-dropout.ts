@@ -26,7 +26,7 @@ export class PatchDropout {
   constructor(options: PatchDropoutOptions) {
     this.#options = options;
     const { grid, rate } = options;
-    this.#kept = Math.round(grid[0] * grid[1] * (1 - rate));
+    this.#kept = Math.max(1, Math.round(grid[0] * grid[1] * (1 - rate)));
   }
 
   /**

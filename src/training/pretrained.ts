@@ -7,6 +7,7 @@ import { Checkpoint, readJsonObject, resolveModel } from '../hub/index.ts';
 import { parseImageProcessor, readImageProcessorJson } from '../image/index.ts';
 import { type ImageEncoder, imageEncoder } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
+import { weightOf } from '../runtime/index.ts';
 import { readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
 import type { EncoderWithWeights } from './image-features.ts';
 import { type FrozenLanguageModel, languageModelOf } from './language-model.ts';
@@ -59,7 +60,7 @@ function encoderOf(
   const encoder = imageEncoder(config);
   const names = parametersOf(encoder);
   return {
-    state: new Map([...state].filter(([name]) => names.has(name))),
+    state: new Map([...state].filter(([name]) => names.has(name) || names.has(weightOf(name)))),
     pooling,
     config,
     preprocessor,

@@ -2,8 +2,8 @@ import { concatenate, type DatasetConfig, type ImageTextRecord, openDataset } fr
 import type { Pictures, Subject } from './subject.ts';
 
 /**
- * The baseline that only remembers: a picture's caption is that of the training picture whose class token is nearest by
- * cosine. A model that does not write better than this has not learnt to write.
+ * The baseline that only remembers: a picture's caption is that of the training picture whose class token, or mean patch
+ * where there is none, is nearest by cosine. A model that does not write better than this has not learnt to write.
  */
 export class NearestNeighbour {
   readonly #subject: Subject;

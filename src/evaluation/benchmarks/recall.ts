@@ -56,7 +56,8 @@ export interface Found {
 
 /**
  * Pictures and texts searched by each other: by ITC alone, and with the best read again by ITM, with and without ITC. What the
- * sum gains over ITC alone is the difference in R@1 over the queries of both directions, with its interval.
+ * sum gains over ITC alone is the difference in R@1 over the queries of both directions, with its interval (paired bootstrap
+ * of pictures with their captions).
  */
 export async function evaluateRetrieval(
   subject: Subject,
@@ -78,13 +79,21 @@ export async function evaluateRetrieval(
     itc: recallOf(before),
     itm: recallOf(ranksAnew(scores, candidates, itm)),
     itc_itm: recallOf(after),
-    itc_itm_gain: gainOf(before, after),
+    itc_itm_gain: gainOf(before, after, isPair),
   };
   return { recalls, found };
 }
 
-function gainOf(before: Ranks, after: Ranks): Metrics {
-  const firsts = ({ ofTexts, ofImages }: Ranks) => [...ofTexts, ...ofImages].map((rank) => (rank === 0 ? 100 : 0));
+function gainOf(before: Ranks, after: Ranks, isPair: Scores['isPair']): Metrics {
+  const pictures = [...before.ofTexts.keys()];
+  const pictureOf = before.ofImages.map((_, text) => pictures.find((image) => isPair(image, text))!);
+  const share = (100 * pictures.length) / (pictures.length + pictureOf.length);
+  /** What each picture's own query and those of its captions add to R@1, so that their mean is R@1. */
+  const firsts = ({ ofTexts, ofImages }: Ranks): number[] => {
+    const found = ofTexts.map((rank) => (rank === 0 ? share : 0));
+    for (const [text, rank] of ofImages.entries()) if (rank === 0) found[pictureOf[text]!]! += share;
+    return found;
+  };
   const { difference, low, high } = pairedBootstrap(firsts(after), firsts(before), { seed: 1 });
   return { percent: difference, low, high };
 }

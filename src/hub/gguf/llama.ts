@@ -31,6 +31,17 @@ export function llamaName(file: GgufFile, tensor: GgufTensor): string {
   return name;
 }
 
+/** How rotary positions are scaled. Throws CheckpointError for a scaling that is not told in whole by its factor. */
+function ropeScaling(file: GgufFile): { rope_type: 'linear'; factor: number } | null {
+  const key = 'llama.rope.scaling.type';
+  const type = file.has(key) ? file.string(key) : 'none';
+  if (type === 'none') return null;
+  if (type === 'linear') return { rope_type: type, factor: file.number('llama.rope.scaling.factor') };
+  throw new CheckpointError(
+    `${file.path}: ${key}: expected none or linear, found ${type}; convert it from its own folder`,
+  );
+}
+
 /** The fields of Hugging Face's LlamaConfig, from the metadata. Throws CheckpointError for another architecture. */
 export function llamaConfig(file: GgufFile) {
   const architecture = file.string('general.architecture');
@@ -57,6 +68,7 @@ export function llamaConfig(file: GgufFile) {
     // GGUF stores float32: seven digits give back the number that was meant (1e-5, not 9.999999747378752e-6).
     rms_norm_eps: Number(file.number('llama.attention.layer_norm_rms_epsilon').toPrecision(7)),
     rope_theta: optional('llama.rope.freq_base', 10_000),
+    rope_scaling: ropeScaling(file),
     attention_bias: false,
     mlp_bias: false,
     tie_word_embeddings: !file.tensors.has('output.weight'),

@@ -51,7 +51,7 @@ function checkMultiple(c: VisionConfig, field: 'hidden_size' | 'image_size', of:
   }
 }
 
-/** Image tokens at the configured size: the class token and the patches. */
+/** Places at the configured size: the class token's and the patches'. */
 export const tokenCount = (c: VisionConfig): number => 1 + (c.image_size / c.patch_size) ** 2;
 
 interface Embedded {
