@@ -203,6 +203,20 @@ it('an optimiser averages what its parameters have been, the first values soon f
   expect(Math.abs(w() - expected)).toBeGreaterThan(0.05);
 });
 
+it('an optimiser gives parameters with a share of what they were, and goes on from what they are', () => {
+  const given = () => new Map([['w', floats([2], [1, 2])]]);
+  const [whole, half] = [new Optimiser(given()), new Optimiser(given(), { startShare: 0.25 })];
+  for (const optimiser of [whole, half]) {
+    for (let step = 0; step < 3; step++) {
+      optimiser.gradientsOf(['w']).w!.data.set([1, -2]);
+      optimiser.step(0.1);
+    }
+  }
+  expect(half.parameters).toEqual(whole.parameters);
+  const [a, b] = whole.parameters.w!.data;
+  expect([...half.averages.w!.data]).toEqual([0.75 * a! + 0.25, 0.75 * b! + 0.5].map((x) => expect.closeTo(x, 6)));
+});
+
 it('an optimiser without an average gives its parameters', () => {
   const { parameters, averages, state } = new Optimiser(new Map([['w', floats([2], [1, 2])]]));
   expect(averages.w!.data).toBe(parameters.w!.data);

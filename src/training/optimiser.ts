@@ -9,6 +9,8 @@ export interface OptimiserOptions extends Partial<AdamWOptions> {
   readonly lrScale?: (name: string) => number;
   /** Keep a moving average of the parameters that decays by this factor; at first by a smaller one. */
   readonly ema?: number | undefined;
+  /** How much of its starting value each parameter of the model has (Wortsman et al., CVPR 2022). Default 0. */
+  readonly startShare?: number | undefined;
 }
 
 /** A trainable parameter, its gradient, moments and average: buffers that live as long as the run. */
@@ -31,6 +33,8 @@ export class Optimiser {
   readonly #options: AdamWOptions;
   readonly #clipNorm: number;
   readonly #ema: number | undefined;
+  /** The starting values, where the model keeps a share of them. */
+  readonly #start: { readonly share: number; readonly values: readonly Float32Array[] } | undefined;
   /** The gradients of a batch's earlier parts, where it comes in parts. */
   #sums: Float32Array[] | undefined;
   /** Updates made so far. */
@@ -39,11 +43,13 @@ export class Optimiser {
   /** Copies the starting values: what is trained lies in {@link parameters}. */
   constructor(
     initial: ReadonlyMap<string, Value<'float32'>>,
-    { clipNorm = Infinity, lrScale = () => 1, ema, ...o }: OptimiserOptions = {},
+    { clipNorm = Infinity, lrScale = () => 1, ema, startShare = 0, ...o }: OptimiserOptions = {},
   ) {
     this.#options = { ...adamWDefaults, ...o };
     this.#clipNorm = clipNorm;
     this.#ema = ema;
+    if (startShare > 0)
+      this.#start = { share: startShare, values: [...initial.values()].map(({ data }) => data.slice()) };
     const lengths = [...initial.values()].map(({ data }) => data.length);
     const buffers = allocateSlots(lengths, { averaged: ema !== undefined });
     this.#slots = [...initial].map(([name, { shape, data }], i) => {
@@ -71,10 +77,19 @@ export class Optimiser {
     return Object.fromEntries(slots.map((s) => [s.name, floats(s.shape, s.buffers.gradient)]));
   }
 
-  /** The parameters as a model is to have them: their moving average, where one is kept. */
+  /**
+   * The parameters as a model is to have them: the buffers of their moving average, where one is kept, or, where a share of
+   * the starting values stays, copies.
+   */
   get averages(): Record<string, Value<'float32'>> {
     return Object.fromEntries(
-      this.#slots.map(({ name, shape, buffers: b }) => [name, floats(shape, b.average ?? b.parameter)]),
+      this.#slots.map(({ name, shape, buffers }, i) => {
+        const trained = buffers.average ?? buffers.parameter;
+        return [
+          name,
+          floats(shape, this.#start ? between(trained, this.#start.values[i]!, this.#start.share) : trained),
+        ];
+      }),
     );
   }
 
@@ -147,3 +162,7 @@ export class Optimiser {
 
 /** A moving average's decay after so many updates: it begins low, so that the starting values are soon forgotten. */
 const decayAfter = (steps: number, ema: number): number => Math.min(ema, (1 + steps) / (10 + steps));
+
+/** (1 − share) a + share b. */
+const between = (a: Float32Array, b: Float32Array, share: number): Float32Array =>
+  a.map((x, i) => x + share * (b[i]! - x));

@@ -83,3 +83,8 @@ it.each([0, 1, 3])(
     }
   },
 );
+
+it('leaves at least one patch', () => {
+  const dropout = new PatchDropout({ rate: 0.9, seed: 3, prefixTokens: 0, grid: [2, 2], side: 1 });
+  expect(dropout.feeds(0, 3).keptTokens?.shape).toEqual([3]);
+});

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { readJsonObject, writeJson } from '../hub/index.ts';
+import { Checkpoint, readJsonObject, writeJson } from '../hub/index.ts';
 import { readEncoder, readPretrained } from './pretrained.ts';
 
 let folder: string;
@@ -45,4 +45,12 @@ it('reads SigLIP without the head that pools its patches', async () => {
     'embeddings.position_embedding.weight',
   ]);
   expect(encoder).toMatchObject({ width: 16, patchSize: 14, prefixTokens: 0 });
+});
+
+it('reads the scales of a compact model with its encoder', async () => {
+  const compact = join(folder, 'compact');
+  await writeRandomModel(compact, { quantised: true });
+  const stored = (await Checkpoint.open(compact)).below('vision_model.');
+  expect([...stored.keys()].some((name) => name.endsWith('.scale'))).toBe(true);
+  expect([...(await readPretrained(compact)).images.state.keys()].sort()).toEqual([...stored.keys()].sort());
 });

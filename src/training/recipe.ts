@@ -24,6 +24,11 @@ export const runSection = (metric: string) =>
     clip_norm: z.number().positive().optional(),
     /** Decay of a moving average of what trains, which the model and evaluations take in its place; absent: none. */
     ema: z.number().positive().lt(1).optional(),
+    /**
+     * How much of the starting weights stays in the model: 0.5 is halfway between what training began with and what it
+     * came to, which keeps what only the start knew (WiSE-FT, Wortsman et al., CVPR 2022). Evaluations see the same.
+     */
+    start_share: z.number().min(0).max(1).default(0),
     /** What the image encoder learns slower by, block for block from its last to its first, beside `lr_scales`; 1: nothing. */
     lr_layer_decay: z.number().positive().max(1).default(1),
     /** Factors on the learning rate by a pattern on the parameter's name; the first that fits counts. */

@@ -51,6 +51,7 @@ export class StepsByLength<O extends string, I extends string = never> {
         beta2: run.beta2,
         clipNorm: run.clip_norm,
         ema: run.ema,
+        startShare: run.start_share,
         lrScale: (parameter) => lrScale(run.lr_scales, parameter) * weights.lrFactor(parameter),
         recompute: run.use_grad_checkpoint,
       },

@@ -17,6 +17,10 @@ export async function train(recipe: Recipe, options: TrainOptions = {}): Promise
   if (run.eval_metric !== 'loss' && !options.measure) {
     throw new UsageError(`run.eval_metric: expected loss, because nothing was given that measures ${run.eval_metric}`);
   }
+  if (run.start_share > 0 && run.patience !== undefined) {
+    // The best model so far has its share of the start already, and training would go back to it.
+    throw new UsageError('run.start_share: expected 0, because of run.patience');
+  }
   const folder = new RunFolder(run.output_dir, { keep: run.keep_checkpoints });
   const { resume = false } = options;
   await folder.begin(recipe, { resume });

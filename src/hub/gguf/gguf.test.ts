@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { toFloat32 } from '../../core/index.ts';
 import { Checkpoint } from '../checkpoint.ts';
 import { convertGgufToCheckpoint } from './convert.ts';
 import { dequantise, ggmlBytes, ggmlTypes } from './dequantise.ts';
 import { GgufFile } from './file.ts';
+import { llamaConfig } from './llama.ts';
 
 const testdata = (name: string) => fileURLToPath(new URL(`../testdata/${name}`, import.meta.url));
 const tinyLlama = testdata('tiny-llama.gguf');
@@ -44,6 +45,17 @@ describe('dequantise', () => {
   });
 });
 
+/** The configuration of a Llama whose positions are scaled so, by 4. */
+async function scaled(type: string) {
+  const file = await GgufFile.open(tinyLlama);
+  const [string, number] = [file.string.bind(file), file.number.bind(file)];
+  const prefix = 'llama.rope.scaling.';
+  vi.spyOn(file, 'has').mockImplementation((key) => key.startsWith(prefix));
+  vi.spyOn(file, 'string').mockImplementation((key) => (key.startsWith(prefix) ? type : string(key)));
+  vi.spyOn(file, 'number').mockImplementation((key) => (key.startsWith(prefix) ? 4 : number(key)));
+  return llamaConfig(file);
+}
+
 describe('convertGgufToCheckpoint', () => {
   it('gives the tensors that llama.cpp was given, the rows of queries and keys in their old order', async () => {
     await convertGgufToCheckpoint(tinyLlama, folder);
@@ -67,6 +79,19 @@ describe('convertGgufToCheckpoint', () => {
       bos_token_id: 1,
       eos_token_id: 0,
     });
+  });
+
+  it.each([
+    ['none', null],
+    ['linear', { rope_type: 'linear', factor: 4 }],
+  ])('reads rotary positions that are scaled: %s', async (type, expected) => {
+    expect((await scaled(type)).rope_scaling).toEqual(expected);
+  });
+
+  it('refuses a scaling that is more than a factor', async () => {
+    await expect(scaled('yarn')).rejects.toThrow(
+      /tiny-llama\.gguf: .*scaling\.type: expected none or linear, found yarn/,
+    );
   });
 
   it('writes a tokenizer that merges, splits digits and keeps control tokens whole', async () => {
