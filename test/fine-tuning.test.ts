@@ -444,3 +444,38 @@ describe('measuring what the model does along the way', () => {
     expect(() => heldOutMetric(twice, {})).toThrow(/expected one dataset in data\.eval, found 2/);
   });
 });
+
+describe('a share of the starting weights', () => {
+  const settings = { task: 'retrieval', model: 'pretrained: $/one' };
+
+  it('stays in the model, and changes nothing of how it is trained', async () => {
+    for (const share of [0, 0.5]) await train(await recipe(`share-${share}`, settings, `run.start_share=${share}`));
+    expect(await metrics('share-0.5')).toBe(await metrics('share-0'));
+    const [start, whole, half] = [
+      await readAll('two'),
+      await readAll('share-0/model'),
+      await readAll('share-0.5/model'),
+    ];
+    const trained = Object.entries(half).filter(([name, { dtype }]) => start[name] && dtype === 'float32');
+    expect(trained.length).toBeGreaterThan(50);
+    for (const [name, v] of trained) {
+      const [a, b] = [toNumbers(start[name]!), toNumbers(whole[name]!)];
+      const errors = toNumbers(v).map((x, k) => Math.abs(x - (a[k]! + b[k]!) / 2));
+      expect(Math.max(...errors), name).toBeLessThan(1e-6);
+    }
+  });
+
+  it('does not go with patience', async () => {
+    const changes = ['run.start_share=0.5', 'run.patience=1'];
+    await expect(train(await recipe('share-patience', settings, ...changes))).rejects.toThrow(
+      'run.start_share: expected 0, because of run.patience',
+    );
+  });
+});
+
+it('has to fit the positions of a decoder: what it is to learn', async () => {
+  const long = await recipe('long', { task: 'caption', model: 'pretrained: $/two' }, 'data.max_txt_len=100000');
+  await expect(train(long)).rejects.toThrow(
+    /data\.max_txt_len: expected at most \d+, as the language model has \d+ positions/,
+  );
+});
