@@ -1,14 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { blip } from '../../test/blip-processor.ts';
 import { ConfigError, ShapeError, toNumbers } from '../core/index.ts';
 import { blank, normalise, parseImageProcessor, pixelValues, toModelSize, withSize } from './index.ts';
-
-const blip = {
-  image_processor_type: 'BlipImageProcessor',
-  size: { height: 6, width: 8 },
-  resample: 3,
-  image_mean: [0.5, 0.25, 0],
-  image_std: [0.5, 0.25, 1],
-};
 
 describe('a wrong configuration is refused by field', () => {
   it.each([

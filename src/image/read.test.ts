@@ -2,16 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { blip } from '../../test/blip-processor.ts';
 import { ConfigError } from '../core/index.ts';
 import { parseImageProcessor, readImageProcessor, readImageProcessorJson } from './index.ts';
-
-const blip = {
-  image_processor_type: 'BlipImageProcessor',
-  size: { height: 6, width: 8 },
-  resample: 3,
-  image_mean: [0.5, 0.25, 0],
-  image_std: [0.5, 0.25, 1],
-};
 
 let folder: string;
 const write = (name: string, json: unknown) => writeFile(join(folder, name), JSON.stringify(json));

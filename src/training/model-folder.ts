@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Blip2Config } from '../blip2/index.ts';
 import type { JsonObject, StoredTensor, Value } from '../core/index.ts';
 import { readTensor, streamSafetensors, writeJson, writeText } from '../hub/index.ts';
+import { weightOf } from '../runtime/index.ts';
 import type { TokenizerFiles } from '../text/index.ts';
 import type { ReadEncoder } from './pretrained.ts';
 
@@ -28,7 +29,7 @@ export interface ModelParts {
 export async function writeModel(folder: string, parts: ModelParts): Promise<void> {
   const { images, config, parameters } = parts;
   // int8 weights go with their scales.
-  const isTrained = (name: string) => name in parameters || name.replace(/\.scale$/, '') in parameters;
+  const isTrained = (name: string) => weightOf(name) in parameters;
   const stored = [
     ...[...images.state].map(([name, t]) => [`vision_model.${name}`, t] as const),
     ...(parts.stored ?? []),

@@ -60,7 +60,7 @@ function encoderOf(
   const encoder = imageEncoder(config);
   const names = parametersOf(encoder);
   return {
-    state: new Map([...state].filter(([name]) => names.has(name) || names.has(weightOf(name)))),
+    state: new Map([...state].filter(([name]) => names.has(weightOf(name)))),
     pooling,
     config,
     preprocessor,

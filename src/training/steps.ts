@@ -136,16 +136,17 @@ export function measureHeldOut<Item extends ImageRecord, O extends string>(
     const p = new Params();
     return kind.graph(p, { tokens, dropout: undefined, imageEmbeds: data.images.embeds(p, run.batch_size_train) });
   };
-  const byLength = new LossesByLength<O>(outputs, optimiser, { frozen: kind.frozen, session: sessionOptions(run) });
+  const byLength = new LossesByLength<O>(outputs, { frozen: kind.frozen, session: sessionOptions(run) });
   return {
     async evaluate(signal) {
       const sums: Record<string, number> = {};
       const { stepsPerEpoch } = data;
+      const { averages } = optimiser; // the same for all batches
       for (let batch = 0; batch < stepsPerEpoch; batch++) {
         signal?.throwIfAborted();
         const { items, imageFeeds } = await data.at(batch, stepsPerEpoch);
         const { tokens, feeds } = kind.feeds(items, { heldOut: batch });
-        const losses = await byLength.run(tokens, { ...feeds, ...imageFeeds });
+        const losses = await byLength.run(tokens, { averages, feeds: { ...feeds, ...imageFeeds } });
         for (const [name, x] of Object.entries(losses)) sums[name] = (sums[name] ?? 0) + x / stepsPerEpoch;
       }
       return sums;
@@ -177,24 +178,23 @@ export const summary = (parts: readonly Batch<ImageRecord>[]) => ({
 /** A graph's scalars without gradients, on the parameters as a model has them: one session for every text length in use. */
 class LossesByLength<O extends string> {
   readonly #outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>;
-  readonly #optimiser: Pick<Optimiser, 'averages'>;
   readonly #frozen: FrozenWeights;
   readonly #options: SessionOptions;
   readonly #sessions = new Map<number, Session<O | 'loss'>>();
 
   constructor(
     outputs: (tokens: number) => Readonly<Record<O | 'loss', Tensor>>,
-    optimiser: Pick<Optimiser, 'averages'>,
     { frozen, session }: { frozen: Weights | undefined; session: SessionOptions },
   ) {
     this.#outputs = outputs;
-    this.#optimiser = optimiser;
     this.#frozen = new FrozenWeights(frozen ?? (() => undefined));
     this.#options = session;
   }
 
-  async run(tokens: number, feeds: Feeds): Promise<Record<string, number>> {
-    const { averages } = this.#optimiser;
+  async run(
+    tokens: number,
+    { averages, feeds }: { averages: Optimiser['averages']; feeds: Feeds },
+  ): Promise<Record<string, number>> {
     const bind: Weights = (name) => (name in averages ? 'input' : this.#frozen.bind(name));
     const session = this.#sessions.get(tokens) ?? (await compile(this.#outputs(tokens), bind, this.#options));
     this.#sessions.set(tokens, session);

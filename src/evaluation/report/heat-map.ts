@@ -9,8 +9,10 @@ export interface Look {
   readonly patches: Float32Array;
 }
 
-/** Where each query looks in the last layer of `attention` [layers, H, Q, P], which sees the most: the mean of its
- * heads. `prefixTokens` stand before the patches. */
+/**
+ * Where each query looks in the last layer of `attention` [layers, H, Q, P], which sees the most: the mean of its heads.
+ * `prefixTokens` stand before the patches.
+ */
 export function looks({ shape, data }: Value<'float32'>, prefixTokens: number): Look[] {
   const [, heads, queries, tokens] = shape as [number, number, number, number];
   const layer = data.subarray(-heads * queries * tokens);

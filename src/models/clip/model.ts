@@ -1,6 +1,6 @@
 import type { Tensor } from '../../graph/index.ts';
 import { type LeftOut, layerNorm, type Params } from '../../nn/index.ts';
-import { embedImage, preNormLayer, projectedAttention, tokenCount } from '../vit/index.ts';
+import { embedImage, preNormStates, projectedAttention, tokenCount } from '../vit/index.ts';
 import type { ClipConfig } from './config.ts';
 
 function embeddings(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
@@ -17,13 +17,8 @@ function embeddings(p: Params, pixelValues: Tensor, c: ClipConfig): Tensor {
 export function clipHiddenStates(p: Params, pixelValues: Tensor, c: ClipConfig, leftOut: LeftOut = {}): Tensor[] {
   const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
   const embedded = keepTokens(embeddings(p.at('embeddings'), pixelValues, c));
-  const states = [layerNorm(p.at('pre_layrnorm'), embedded, c.layer_norm_eps)]; // OpenAI's spelling
-  for (let i = 0; i < c.num_hidden_layers; i++) {
-    states.push(
-      preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, { config: c, attend: projectedAttention, dropPath }),
-    );
-  }
-  return states;
+  const x = layerNorm(p.at('pre_layrnorm'), embedded, c.layer_norm_eps); // OpenAI's spelling
+  return preNormStates(p, x, { config: c, attend: projectedAttention, dropPath });
 }
 
 /** Of LAVIS's `ln_vision`, whatever CLIP's own LayerNorms have. */

@@ -68,12 +68,19 @@ export interface LlamaConfig extends Omit<Fields, 'rope_scaling' | 'rope_paramet
   rope_scaling: RopeScaling | undefined;
 }
 
-/** Throws ConfigError naming the field that does not fit the others. */
-export function llamaConfig({ rope_scaling, rope_parameters, ...parsed }: Fields, variant: Variant): LlamaConfig {
+/**
+ * A configuration, plain but for what is given. Where layers see a window only, what they do within it is all that is computed
+ * here: it bounds the positions. Throws ConfigError naming the field that does not fit the others.
+ */
+export function llamaConfig(
+  { rope_scaling, rope_parameters, ...parsed }: Fields,
+  { window, ...variant }: Partial<Variant> & { readonly window?: number | null },
+): LlamaConfig {
   if (!parsed.head_dim) requireMultiple(parsed, 'hidden_size', 'num_attention_heads');
   const config: LlamaConfig = {
     ...parsed,
-    ...variant,
+    ...{ qkv_bias: false, output_bias: false, mlp_bias: false, query_key_norm: false, ...variant },
+    max_position_embeddings: Math.min(parsed.max_position_embeddings, window ?? Infinity),
     rope_theta: rope_parameters?.rope_theta ?? parsed.rope_theta,
     rope_scaling: rope_parameters?.scaling ?? rope_scaling?.scaling,
     num_key_value_heads: parsed.num_key_value_heads ?? parsed.num_attention_heads,
@@ -95,11 +102,5 @@ const schema = z.object({
 /** The configuration of a Hugging Face `LlamaForCausalLM`. Throws ConfigError naming the first wrong field. */
 export function parseLlamaConfig(json: unknown): LlamaConfig {
   const { attention_bias: bias, mlp_bias, ...parsed } = parseTextConfig(schema, json);
-  return llamaConfig(parsed, { qkv_bias: bias, output_bias: bias, mlp_bias, query_key_norm: false });
+  return llamaConfig(parsed, { qkv_bias: bias, output_bias: bias, mlp_bias });
 }
-
-/** Where layers attend to a window only, what they do within it is all that is computed here: longer texts are refused. */
-export const withinWindow = (config: LlamaConfig, window: number | null | undefined): LlamaConfig => ({
-  ...config,
-  max_position_embeddings: Math.min(config.max_position_embeddings, window ?? Infinity),
-});

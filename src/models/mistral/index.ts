@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { count, parseTextConfig } from '../decoder/index.ts';
-import { type LlamaConfig, llamaConfig, llamaFields, llamaLike, withinWindow } from '../llama/index.ts';
+import { type LlamaConfig, llamaConfig, llamaFields, llamaLike } from '../llama/index.ts';
 
 /** The defaults are Mistral-7B's (transformers, configuration_mistral.py). */
 const schema = z.object({
@@ -14,9 +14,8 @@ const schema = z.object({
 
 /** The configuration of a Hugging Face `MistralForCausalLM`. Throws ConfigError naming the first wrong field. */
 function parseMistralConfig(json: unknown): LlamaConfig {
-  const { sliding_window, ...parsed } = parseTextConfig(schema, json);
-  const plain = { qkv_bias: false, output_bias: false, mlp_bias: false, query_key_norm: false };
-  return withinWindow(llamaConfig(parsed, plain), sliding_window);
+  const { sliding_window: window, ...parsed } = parseTextConfig(schema, json);
+  return llamaConfig(parsed, { window });
 }
 
 /** Mistral (Jiang et al. 2023): Llama with grouped queries and a window. */

@@ -1,6 +1,6 @@
 import { fixed, slice, type Tensor } from '../../graph/index.ts';
 import { type LeftOut, layerNorm, type Params } from '../../nn/index.ts';
-import { embedImage, preNormLayer, projectedAttention } from '../vit/index.ts';
+import { embedImage, preNormStates, projectedAttention } from '../vit/index.ts';
 import type { SiglipConfig } from './config.ts';
 
 function embeddings(p: Params, pixelValues: Tensor, c: SiglipConfig): Tensor {
@@ -28,9 +28,7 @@ function cutToPatches(pixelValues: Tensor, patch: number): Tensor {
  */
 export function siglip(p: Params, pixelValues: Tensor, c: SiglipConfig, leftOut: LeftOut = {}): Tensor {
   const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
-  let x = keepTokens(embeddings(p.at('embeddings'), pixelValues, c));
-  for (let i = 0; i < c.num_hidden_layers; i++) {
-    x = preNormLayer(p.at('encoder', 'layers', i), x, { config: c, attend: projectedAttention, dropPath });
-  }
-  return layerNorm(p.at('post_layernorm'), x, c.layer_norm_eps);
+  const embedded = keepTokens(embeddings(p.at('embeddings'), pixelValues, c));
+  const states = preNormStates(p, embedded, { config: c, attend: projectedAttention, dropPath });
+  return layerNorm(p.at('post_layernorm'), states.at(-1)!, c.layer_norm_eps);
 }

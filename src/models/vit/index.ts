@@ -4,7 +4,7 @@ import { vitHiddenStates, vitLnVision } from './model.ts';
 import { describeVision } from './vision-config.ts';
 
 export { parseVitConfig, type VitConfig } from './config.ts';
-export { preNormLayer, projectedAttention } from './layer.ts';
+export { preNormStates, projectedAttention } from './layer.ts';
 export { vit, vitHiddenStates } from './model.ts';
 export { embedImage, everyImage, patchGrid } from './patches.ts';
 export { featureShape, poolPatches } from './pool.ts';

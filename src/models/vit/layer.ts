@@ -10,7 +10,7 @@ export function projectedAttention(p: Params, x: Tensor, c: VisionConfig): Tenso
   return project('out_proj', y);
 }
 
-/** What a block is besides its weights. */
+/** What blocks are besides their weights. */
 interface PreNormLayer<C> {
   config: C;
   /** The family's own self-attention. */
@@ -18,8 +18,20 @@ interface PreNormLayer<C> {
   dropPath?: DropPath | undefined;
 }
 
-/** A pre-norm block under the names that EVA, CLIP and SigLIP share. */
-export function preNormLayer<C extends VisionConfig & { intermediate_size: number }>(
+/** What `x` [B, P, D] is before the first block and after each one, under the names that EVA, CLIP and SigLIP share. */
+export function preNormStates<C extends VisionConfig & { intermediate_size: number }>(
+  p: Params,
+  x: Tensor,
+  blocks: PreNormLayer<C>,
+): Tensor[] {
+  const states = [x];
+  for (let i = 0; i < blocks.config.num_hidden_layers; i++) {
+    states.push(preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, blocks));
+  }
+  return states;
+}
+
+function preNormLayer<C extends VisionConfig & { intermediate_size: number }>(
   p: Params,
   x: Tensor,
   { config: c, attend, dropPath = (branch) => branch }: PreNormLayer<C>,

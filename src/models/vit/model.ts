@@ -1,7 +1,7 @@
 import { split, type Tensor } from '../../graph/index.ts';
 import { dotProductAttention, type LeftOut, layerNorm, linear, type Params } from '../../nn/index.ts';
 import type { VitConfig } from './config.ts';
-import { preNormLayer } from './layer.ts';
+import { preNormStates } from './layer.ts';
 import { embedImage } from './patches.ts';
 import { tokenCount } from './vision-config.ts';
 
@@ -28,13 +28,8 @@ function selfAttention(p: Params, x: Tensor, c: VitConfig): Tensor {
 /** pixelValues [B, 3, H, W] -> the hidden states [B, 1 + h·w, D] before the first layer and after each one. */
 export function vitHiddenStates(p: Params, pixelValues: Tensor, c: VitConfig, leftOut: LeftOut = {}): Tensor[] {
   const { dropPath, keepTokens = (tokens) => tokens } = leftOut;
-  const states = [keepTokens(embeddings(p.at('embeddings'), pixelValues, c))];
-  for (let i = 0; i < c.num_hidden_layers; i++) {
-    states.push(
-      preNormLayer(p.at('encoder', 'layers', i), states.at(-1)!, { config: c, attend: selfAttention, dropPath }),
-    );
-  }
-  return states;
+  const embedded = keepTokens(embeddings(p.at('embeddings'), pixelValues, c));
+  return preNormStates(p, embedded, { config: c, attend: selfAttention, dropPath });
 }
 
 /** The LayerNorm over the last states [B, P, D]: what BLIP-2 adds to EVA's ViT, under Hugging Face's name. */
