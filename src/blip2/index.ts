@@ -11,6 +11,7 @@ export {
   type StageOneOptions,
   stageOneInputs,
   stageOneLosses,
+  writingLosses,
 } from './stage-one.ts';
 export * from './stage-one-in-parts.ts';
 export * from './stage-two.ts';

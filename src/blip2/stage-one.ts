@@ -18,11 +18,13 @@ import {
 import {
   bidirectional,
   embedQueries,
+  embedText,
   embedWords,
   gatherMemory,
   type Hidden,
   type ImageMemory,
   imageMemory,
+  multimodalCausal,
   placeWords,
   type QFormerContext,
   qFormer,
@@ -82,7 +84,7 @@ export interface StageOneOptions {
   readonly gatherGradient?: boolean;
   /** How many of the batch's pairs ITM takes, the first ones. Default: all, as the paper. */
   readonly matchingPairs?: number;
-  /** The weight of each loss in the sum; 0 leaves a loss out of the graph. Default 1. */
+  /** The weight of each loss in the sum; 0 leaves it out. Default 1. */
   readonly weights?: { readonly itc?: number; readonly itm?: number; readonly itg?: number };
   readonly dropout?: Dropout | undefined;
 }
@@ -165,6 +167,35 @@ export function stageOneLosses(
     similarities,
     itmLogits,
     itgLogits,
+  };
+}
+
+/**
+ * What `stageOneLosses` tells where ITC and ITM weigh nothing, without computing them: the caption is the only text. For
+ * queries that learn to write before they are contrasted.
+ */
+export function writingLosses(
+  p: Params,
+  { imageEmbeds, inputIds, attentionMask }: Pick<StageOneBatch, 'imageEmbeds' | 'inputIds' | 'attentionMask'>,
+  { qformer_config: c, num_query_tokens: Q, image_text_hidden_size: width }: Blip2Config,
+  { labelSmoothing = 0.1, weights = {}, decoderStart, dropout }: StageOneOptions,
+): Pick<StageOneLosses, 'loss' | 'itg' | 'queryCosine'> {
+  const context: QFormerContext = { config: c, dropout };
+  const root = p.at('qformer');
+  const image = imageMemory(root, imageEmbeds, context);
+  const written = startWithDec(inputIds, attentionMask, decoderStart);
+  const rows = fixed(inputIds.shape[0], 'the batch');
+  const parts = {
+    queries: embedQueries(root, p.tensor('query_tokens', [1, Q, c.hidden_size]), rows, context),
+    text: embedText(root, written.inputIds, { ...context, embeddings: p.at('embeddings') }),
+  };
+  const mask = multimodalCausal({ queries: Q, text: textVisibility(written.attentionMask, p.dtype) });
+  const { queries, text } = both(qFormer(root, parts, { ...context, mask, image }));
+  const itg = itgLoss(captionLogits(p, text, c), written.labels, labelSmoothing);
+  return {
+    loss: weightedSum([itg], [weights.itg ?? 1]),
+    itg,
+    queryCosine: queryCosine(projectImage(p, queries, width)),
   };
 }
 

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import {
   type Blip2Config,
-  type StageOneFigure,
   type StageOneOptions,
   stageOneInputs,
   stageOneLosses,
   trainsWithEncoder,
+  writingLosses,
 } from '../blip2/index.ts';
 import { floats, random, UsageError, type Value } from '../core/index.ts';
 import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
-import { input } from '../graph/index.ts';
+import { input, type Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
 import { type captionData, captionOf } from './captions.ts';
@@ -73,7 +73,7 @@ export async function trainObjectives(
   const { config, trained, files } = await qformer(data.training.records);
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
-  const kind: StepKind<ImageTextRecord, StageOneFigure> = {
+  const kind: StepKind<ImageTextRecord, string> = {
     graph: (p, parts) => lossGraph(p, parts, { config, options: objectives }),
     feeds(items, use) {
       const captions = items.map((drawn) => captionOf(drawn, run.seed));
@@ -107,17 +107,21 @@ function lossGraph(
   p: Params,
   { imageEmbeds, tokens, dropout }: GraphParts,
   { config, options }: { config: Blip2Config; options: StageOneOptions },
-) {
+): Record<string, Tensor> & { loss: Tensor } {
   const [batch, patches, imageWidth] = imageEmbeds.shape.map(Number) as [number, number, number];
   const inputs = {
     ...stageOneInputs({ batch, patches, imageWidth, tokens }),
     positives: input('positives', 'float32', [batch, batch]),
     imageEmbeds,
   };
+  // A model has the parameters of all three, whatever trains.
   const losses = stageOneLosses(p, inputs, config, { ...options, dropout });
+  if (writesOnly(options)) return writingLosses(p, inputs, config, { ...options, dropout });
   const { loss, itc, itm, itg, itmAccuracy, queryCosine } = losses;
   return { loss, itc, itm, itg, itmAccuracy, queryCosine };
 }
+
+const writesOnly = ({ weights = {} }: StageOneOptions): boolean => weights.itc === 0 && weights.itm === 0;
 
 const optionsOf = (run: ObjectivesRecipe['run'], tokenizer: Tokenizer): StageOneOptions => ({
   decoderStart: tokenizer.require('bos'),
