@@ -1,7 +1,7 @@
 /** Recomputed blocks: the same gradients, and nothing of a block's inside kept for the backward pass. */
 import { describe, expect, it } from 'vitest';
 import { stageOneInputs, stageOneLosses } from '../../src/blip2/index.ts';
-import { elements, floats, int64s, random, toFloat32, type Value } from '../../src/core/index.ts';
+import { floats, random, toFloat32, type Value } from '../../src/core/index.ts';
 import {
   add,
   differentiate,
@@ -16,7 +16,7 @@ import {
 import { nodesOf } from '../../src/graph/walk.ts';
 import { DropoutPool, Params } from '../../src/nn/index.ts';
 import { compile } from '../../src/runtime/index.ts';
-import { config, imageWidth } from './small-stage-one.ts';
+import { config, imageWidth, normal, randomBatch } from './small-stage-one.ts';
 
 const total = (x: Tensor): Tensor => reduceSum(x, { axes: [...x.shape.keys()], keepDims: false });
 
@@ -50,12 +50,7 @@ describe('a stage-1 step with dropout', () => {
     const inputs = stageOneInputs({ batch, patches, imageWidth, tokens });
     const { loss } = stageOneLosses(p, inputs, config, { decoderStart: 1, dropout: dropout.apply });
     const draws = random(5, 'recompute');
-    const normal = (shape: readonly number[], deviation = 1) =>
-      floats(
-        shape,
-        Float32Array.from({ length: elements(shape) }, () => deviation * draws.normal()),
-      );
-    const weights = new Map([...p.declared].map(([name, t]) => [name, normal(t.shape.map(Number), 0.3)]));
+    const weights = new Map([...p.declared].map(([name, t]) => [name, normal(draws, t.shape.map(Number), 0.3)]));
     const wrt = [...p.declared.keys()];
     const outputs = differentiate(loss, [...p.declared.values()], { recompute });
     const session = await compile(
@@ -63,15 +58,7 @@ describe('a stage-1 step with dropout', () => {
       (name) => weights.get(name),
     );
     const results = await session.run({
-      imageEmbeds: normal([batch, patches, imageWidth]),
-      inputIds: int64s(
-        [batch, tokens],
-        Array.from({ length: batch * tokens }, () => 2 + draws.below(18)),
-      ),
-      attentionMask: int64s([batch, tokens], Array<number>(batch * tokens).fill(1)),
-      negatives: floats([batch, batch], [0, 1, 1, 1, 0, 1, 1, 1, 0]),
-      gumbelText: normal([batch, batch]),
-      gumbelImage: normal([batch, batch]),
+      ...randomBatch(draws, { lengths: Array<number>(batch).fill(tokens), patches, tokens }),
       hardness: floats([], [0.5]),
       ...dropout.feeds(7, 0),
     });

@@ -1,5 +1,6 @@
 /** A Q-Former of three layers, small enough for a test. */
 import { parseBlip2Config } from '../../src/blip2/index.ts';
+import { elements, floats, int64s, type Random, type Value } from '../../src/core/index.ts';
 
 export const imageWidth = 6;
 
@@ -19,3 +20,35 @@ export const config = parseBlip2Config({
     vocab_size: 20,
   },
 });
+
+export const normal = (draws: Random, shape: readonly number[], deviation = 1): Value<'float32'> =>
+  floats(
+    shape,
+    Float32Array.from({ length: elements(shape) }, () => deviation * draws.normal()),
+  );
+
+/** What `stageOneInputs` reads, at random; text n has `lengths[n]` tokens, and each image is paired with its own text. */
+export function randomBatch(
+  draws: Random,
+  { lengths, patches, tokens }: { lengths: readonly number[]; patches: number; tokens: number },
+): Record<string, Value> {
+  const batch = lengths.length;
+  return {
+    imageEmbeds: normal(draws, [batch, patches, imageWidth]),
+    inputIds: int64s(
+      [batch, tokens],
+      Array.from({ length: batch * tokens }, () => 2 + draws.below(18)),
+    ),
+    attentionMask: int64s(
+      [batch, tokens],
+      lengths.flatMap((length) => Array.from({ length: tokens }, (_, i) => (i < length ? 1 : 0))),
+    ),
+    negatives: floats(
+      [batch, batch],
+      Float32Array.from({ length: batch * batch }, (_, k) => (k % (batch + 1) === 0 ? 0 : 1)),
+    ),
+    gumbelText: normal(draws, [batch, batch]),
+    gumbelImage: normal(draws, [batch, batch]),
+    hardness: floats([], [1]),
+  };
+}

@@ -12,37 +12,15 @@ import { elements, floats, int64s, random, toFloat32, toNumbers, type Value } fr
 import { differentiate, input, type Tensor } from '../../src/graph/index.ts';
 import { Params } from '../../src/nn/index.ts';
 import { compile } from '../../src/runtime/index.ts';
-import { config, imageWidth } from './small-stage-one.ts';
+import { config, imageWidth, normal, randomBatch } from './small-stage-one.ts';
 
 const [batch, parts, tokens, patches] = [16, 8, 6, 4];
 const size = batch / parts;
 const options: StageOneOptions = { decoderStart: 1, weights: { itc: 1, itm: 0.5, itg: 2 } };
 
 const draws = random(11, 'parts');
-const normal = (shape: readonly number[], deviation = 1) =>
-  floats(
-    shape,
-    Float32Array.from({ length: elements(shape) }, () => deviation * draws.normal()),
-  );
 const lengths = Array.from({ length: batch }, () => 2 + draws.below(tokens - 1));
-const feeds: Record<string, Value> = {
-  imageEmbeds: normal([batch, patches, imageWidth]),
-  inputIds: int64s(
-    [batch, tokens],
-    Array.from({ length: batch * tokens }, () => 2 + draws.below(18)),
-  ),
-  attentionMask: int64s(
-    [batch, tokens],
-    lengths.flatMap((length) => Array.from({ length: tokens }, (_, i) => (i < length ? 1 : 0))),
-  ),
-  negatives: floats(
-    [batch, batch],
-    Float32Array.from({ length: batch * batch }, (_, k) => (k % (batch + 1) === 0 ? 0 : 1)),
-  ),
-  gumbelText: normal([batch, batch]),
-  gumbelImage: normal([batch, batch]),
-  hardness: floats([], [1]),
-};
+const feeds = randomBatch(draws, { lengths, patches, tokens });
 
 /** Rows of a value along its first axis. */
 function rows({ shape, data, dtype }: Value, indices: readonly number[]): Value {
@@ -80,7 +58,7 @@ it('has the gradients of the whole batch', async () => {
   const weights = new Map(
     [...whole.declared].map(([name, t]) => [
       name,
-      name === 'temp' ? floats([], [0.5]) : normal(t.shape.map(Number), 0.3),
+      name === 'temp' ? floats([], [0.5]) : normal(draws, t.shape.map(Number), 0.3),
     ]),
   );
   const expected = await run({ loss, itc, itm, itg, ...gradientsOf(loss, whole) }, weights, feeds);
