@@ -23,7 +23,8 @@ export interface Text {
 
 const contextOf = ({ qformer_config: config }: Blip2Config, dropout?: Dropout): QFormerContext => ({ config, dropout });
 
-const queryTokens = (p: Params, c: Blip2Config): Tensor =>
+/** The learned queries, [1, Q, D]. */
+export const queryTokens = (p: Params, c: Blip2Config): Tensor =>
   p.tensor('query_tokens', [1, c.num_query_tokens, c.qformer_config.hidden_size]);
 
 /** A pass that has queries: their states [B, Q, D], and what went on in its layers. */

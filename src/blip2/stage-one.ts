@@ -36,6 +36,7 @@ import type { Blip2Config } from './config.ts';
 import { itcLoss, type Similarities, swap } from './objectives/itc.ts';
 import { captionLogits, itgLoss, startWithDec, type Written } from './objectives/itg.ts';
 import { drawNegative, itmLoss } from './objectives/itm.ts';
+import { queryTokens } from './passes.ts';
 import { matchLogits, projectImage, projectText, queryCosine } from './retrieval-head.ts';
 
 /** A training batch of stage 1: frozen image features and tokenised captions, padded to one length. */
@@ -177,16 +178,17 @@ export function stageOneLosses(
 export function writingLosses(
   p: Params,
   { imageEmbeds, inputIds, attentionMask }: Pick<StageOneBatch, 'imageEmbeds' | 'inputIds' | 'attentionMask'>,
-  { qformer_config: c, num_query_tokens: Q, image_text_hidden_size: width }: Blip2Config,
+  config: Blip2Config,
   { labelSmoothing = 0.1, weights = {}, decoderStart, dropout }: StageOneOptions,
 ): Pick<StageOneLosses, 'loss' | 'itg' | 'queryCosine'> {
+  const { qformer_config: c, num_query_tokens: Q, image_text_hidden_size: width } = config;
   const context: QFormerContext = { config: c, dropout };
   const root = p.at('qformer');
   const image = imageMemory(root, imageEmbeds, context);
   const written = startWithDec(inputIds, attentionMask, decoderStart);
   const rows = fixed(inputIds.shape[0], 'the batch');
   const parts = {
-    queries: embedQueries(root, p.tensor('query_tokens', [1, Q, c.hidden_size]), rows, context),
+    queries: embedQueries(root, queryTokens(p, config), rows, context),
     text: embedText(root, written.inputIds, { ...context, embeddings: p.at('embeddings') }),
   };
   const mask = multimodalCausal({ queries: Q, text: textVisibility(written.attentionMask, p.dtype) });
@@ -242,8 +244,7 @@ export function readAndWrite(
     textVisibility(attentionMask, p.dtype),
     textVisibility(written.attentionMask, p.dtype),
   );
-  const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
-  const parts = { queries: embedQueries(root, queryTokens, B, context), text: drop(text, context) };
+  const parts = { queries: embedQueries(root, queryTokens(p, config), B, context), text: drop(text, context) };
   const seen = both(qFormer(root, parts, { ...context, mask, image }));
   const [contrast, caption] = split(seen.text, { axis: 1, sizes: [T, T - 1] }) as [Tensor, Tensor];
   return {
@@ -289,14 +290,13 @@ export interface Triples {
 export function matchTriples(
   p: Params,
   { image, text, attentionMask }: Triples,
-  { qformer_config: c, num_query_tokens: Q }: Blip2Config,
+  config: Blip2Config,
   context: QFormerContext,
 ): Tensor {
   const rows = fixed(attentionMask.shape[0], 'the batch');
   const root = p.at('qformer');
-  const queryTokens = p.tensor('query_tokens', [1, Q, c.hidden_size]);
-  const parts = { queries: embedQueries(root, queryTokens, rows, context), text: drop(text, context) };
-  const mask = bidirectional({ queries: Q, text: textVisibility(attentionMask, p.dtype) });
+  const parts = { queries: embedQueries(root, queryTokens(p, config), rows, context), text: drop(text, context) };
+  const mask = bidirectional({ queries: config.num_query_tokens, text: textVisibility(attentionMask, p.dtype) });
   return matchLogits(p, both(qFormer(root, parts, { ...context, mask, image })).queries);
 }
 
