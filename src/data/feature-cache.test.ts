@@ -7,7 +7,7 @@ import { DataError, floats, random, type Value } from '../core/index.ts';
 import { parseImageProcessor } from '../image/index.ts';
 import type { ImageRecord, Records } from './datasets/index.ts';
 import { cacheFeatures, FeatureCache } from './feature-cache.ts';
-import { composeSingle } from './scenes/index.ts';
+import { composeSingle, type Scene } from './scenes/index.ts';
 
 const shape = { patches: 2, width: 3 };
 const size = shape.patches * shape.width;
@@ -176,29 +176,40 @@ describe('caching the features of records', () => {
     cache.close();
   });
 
-  it('encodes a scene anew in another folder, or of a picture that was drawn anew', async () => {
+  it('encodes a scene anew of another picture, and not in a copy of the folder or with other captions', async () => {
     const cache = new FeatureCache(join(folder, 'cache'), shape);
     const row = { id: 1, image: 'a.tiff', caption: 'a cat', captions: ['a cat'], source: 'emoji', group: '' };
     const composed = composeSingle(random(1), { ...row, subgroup: '', split: 'train' }, { size: 2 });
     const boxes = [{ left: 0, top: 0, width: 2, height: 2 }];
     const scene = { ...composed, objects: composed.objects.map((object) => ({ ...object, boxes })) };
-    const first = async (name: string): Promise<number | undefined> => {
-      const image = { kind: 'scene' as const, folder: join(folder, name), scene };
+    let encoded = 0;
+    const counted = (pixelValues: Value<'float32'>) => {
+      encoded += pixelValues.shape[0]!;
+      return encode(pixelValues);
+    };
+    const first = async (name: string, changes: Partial<Scene> = {}): Promise<number | undefined> => {
+      const image = { kind: 'scene' as const, folder: join(folder, name), scene: { ...scene, ...changes } };
       const only: Records<ImageRecord> = { length: 1, record: () => ({ id: 'a', imageId: 'a', image }) };
-      const [key] = await cacheFeatures(only, cache, { processor, encode, onSkip: () => {} });
+      const [key] = await cacheFeatures(only, cache, { processor, encode: counted, onSkip: () => {} });
       return key === undefined ? undefined : read(cache, key)[0];
     };
-    const draw = async (name: string, color: string, changed: Date): Promise<void> => {
+    const draw = async (name: string, color: string): Promise<void> => {
       const picture = sharp({ create: { width: 4, height: 4, channels: 4, background: color } });
       await mkdir(join(folder, name), { recursive: true });
       await picture.tiff({ compression: 'none' }).toFile(join(folder, name, row.image)); // as long, whatever the color
-      await utimes(join(folder, name, row.image), changed, changed);
     };
-    await draw('one', '#f00', new Date(1e12));
-    await draw('two', '#000', new Date(1e12));
+    await draw('one', '#f00');
+    await draw('two', '#000');
+    await draw('copy', '#f00');
     expect([await first('one'), await first('two'), await first('none')]).toEqual([1, 0, undefined]);
-    await draw('one', '#000', new Date(2e12));
-    expect(await first('one')).toBe(0);
+    expect(await first('copy', { caption: 'a dog', captions: ['a dog'] })).toBe(1);
+    expect(encoded).toBe(2);
+    await draw('copy', '#000');
+    expect(await first('copy')).toBe(0);
+    expect(encoded).toBe(2); // as the second
+    const moved = scene.objects.map((object) => ({ ...object, boxes: [{ left: 1, top: 0, width: 1, height: 2 }] }));
+    await first('two', { objects: moved });
+    expect(encoded).toBe(3);
     cache.close();
   });
 

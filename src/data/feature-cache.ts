@@ -117,14 +117,14 @@ const indexOf = (keys: readonly string[]) => new Map(keys.map((key, row) => [key
 type Versions = Map<string, Promise<string>>;
 
 /**
- * A name for an image by its content: the bytes of its file, its place in a shard of this size and age, or the description
- * of its scene and the size and age of what the scene is made of.
+ * A name for an image by its content: the bytes of its file, its place in a shard of this size and age, or the
+ * description of its scene and the bytes of the cut-outs that the scene is made of.
  */
 async function imageKey(source: ImageSource, versions: Versions): Promise<string> {
   const hash = createHash('sha256');
   if (source.kind === 'file') hash.update(await readFile(source.path));
-  else hash.update(JSON.stringify(source));
-  for (const path of partsOf(source)) {
+  else hash.update(JSON.stringify(descriptionOf(source)));
+  for (const [path, versionOf] of partsOf(source)) {
     const version = versions.get(path) ?? versionOf(path);
     versions.set(path, version);
     hash.update(await version);
@@ -132,17 +132,35 @@ async function imageKey(source: ImageSource, versions: Versions): Promise<string
   return hash.digest('hex').slice(0, 24);
 }
 
-/** The files that hold more or less than this image, and so count by their version. */
-function partsOf(source: ImageSource): string[] {
-  if (source.kind === 'scene') return source.scene.objects.map(({ picture }) => join(source.folder, picture.image));
-  return source.kind === 'tar' || source.kind === 'parquet' ? [source.path] : [];
+/** Of a scene, what is drawn and not what is said of it. */
+function descriptionOf(source: ImageSource): unknown {
+  if (source.kind !== 'scene') return source;
+  const { size, background, objects } = source.scene;
+  return { size, background, objects: objects.map(({ flip, boxes }) => ({ flip, boxes })) };
 }
 
-/** Size and age. A file that is missing has none: whoever decodes the image names it. */
-async function versionOf(path: string): Promise<string> {
+/** The files that hold more or less than this image, and what tells their versions apart. */
+function partsOf(source: ImageSource): (readonly [path: string, versionOf: (path: string) => Promise<string>])[] {
+  if (source.kind === 'scene') {
+    return source.scene.objects.map(({ picture }) => [join(source.folder, picture.image), contentOf]);
+  }
+  return source.kind === 'tar' || source.kind === 'parquet' ? [[source.path, sizeAndAgeOf]] : [];
+}
+
+/** Of a cut-out, which is small: so a copy of the data set finds what the original has encoded. */
+const contentOf = async (path: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(path).catch(missing))
+    .digest('hex');
+
+/** Of a shard, which may be gigabytes. */
+async function sizeAndAgeOf(path: string): Promise<string> {
   const found = await stat(path).catch(() => undefined);
   return JSON.stringify([found?.size, found?.mtimeMs]);
 }
+
+/** A file that is missing has no bytes: whoever decodes the image names it. */
+const missing = () => '';
 
 export interface CacheOptions {
   readonly processor: ImageProcessor;
