@@ -1,8 +1,8 @@
 /** Small models with random weights, in the folders that training writes and `-m` takes. */
 import { join } from 'node:path';
 import { parseBlip2Config } from '../src/blip2/index.ts';
-import { elements, floats, floatToHalf, halfToFloat, random, type Value, value } from '../src/core/index.ts';
-import { writeJson, writeSafetensors, writeText } from '../src/hub/index.ts';
+import { elements, floats, floatToHalf, halfToFloat, random, toFloat32, type Value, value } from '../src/core/index.ts';
+import { Checkpoint, writeJson, writeSafetensors, writeText } from '../src/hub/index.ts';
 import { parseImageProcessor } from '../src/image/index.ts';
 import { imageEncoder, languageModel } from '../src/models/index.ts';
 import { declareParameters } from '../src/pipelines/graphs.ts';
@@ -42,6 +42,20 @@ export async function writeRandomModel(folder: string, options: RandomModelOptio
   const tensors = [...declared].flatMap(([name, t]): [string, Value][] => stored(name, t.shape.map(Number), quantised));
   if (temperature !== undefined) tensors.push(['temp', floats([], [temperature])]);
   await writeSafetensors(join(folder, 'model.safetensors'), tensors);
+}
+
+/** A language model of 256 channels, one of which is large where the first layer's attention reads it, and its weights small. */
+export async function writeWideModel(path: string): Promise<void> {
+  await writeRandomModel(path, { language: true, languageWidth: 256 });
+  const file = join(path, 'model.safetensors');
+  const tensors = await (await Checkpoint.open(file)).readAll();
+  const layer = 'language_model.model.layers.0';
+  toFloat32(tensors[`${layer}.input_layernorm.weight`]!)[3]! *= 30;
+  for (const projection of ['q', 'k', 'v']) {
+    const weight = toFloat32(tensors[`${layer}.self_attn.${projection}_proj.weight`]!);
+    for (let i = 3; i < weight.length; i += 256) weight[i]! /= 30;
+  }
+  await writeSafetensors(file, tensors);
 }
 
 const preprocessor = {

@@ -290,5 +290,8 @@ it('refuses unknown keys and wrong types by name', async () => {
     /run\.init_rl.*did you mean (run\.)?init_lr/,
   );
   await expect(recipe('x', 'data.jsonl', 'run.seed=often')).rejects.toThrow(/run\.seed/);
+  await expect(recipe('x', 'data.jsonl', 'run.loss_weights={ itc: 0, itm: 0, itg: 0 }')).rejects.toThrow(
+    /run\.loss_weights: expected one weight above 0/,
+  );
   await expect(recipe('x', 'data.jsonl', 'run.beta2=1')).rejects.toThrow(/run\.beta2/); // divides by 1 − β₂ᵗ = 0
 });

@@ -4,6 +4,7 @@ import { Params } from '../nn/index.ts';
 import {
   declare,
   type Format,
+  formatError,
   formats,
   formatsOf,
   isPrecise,
@@ -11,8 +12,6 @@ import {
   linearWeights,
   type Precision,
   partNames,
-  roundingError,
-  tolerated,
 } from '../quantise/index.ts';
 import { allGraphs, declareParameters } from './graphs.ts';
 import type { ModelFiles } from './model-files.ts';
@@ -49,9 +48,8 @@ export async function plannedFormats(
     const choices = formatsOf(layer, precision, largeFrom);
     if (choices.length === 0) continue;
     const weight = await readWeight(checkpoint, layer.name);
-    const errs = (format: Format) => roundingError(weight, formats[format].scales(weight, layer), layer.width);
-    const format = choices.find((choice) => errs(choice) <= tolerated[choice]);
-    if (format) planned.set(layer.name, format);
+    const choice = choices.find(({ format, tolerated }) => formatError(format, weight, layer) <= tolerated);
+    if (choice) planned.set(layer.name, choice.format);
   }
   return planned;
 }
@@ -137,5 +135,5 @@ export function layerGroups(files: ModelFiles): LayerGroup[] {
 
 function rowsOf(format: Format | undefined, layer: LinearWeight): LayerGroup['rows'] {
   if (format === undefined) return 'float32';
-  return format === 'int8' && isPrecise(layer) ? 'int16' : 'int8';
+  return format === 'int16' || (format === 'int8' && isPrecise(layer)) ? 'int16' : 'int8';
 }

@@ -39,7 +39,7 @@ export interface QuantiseOptions {
 }
 
 /** The layout of quantised folders; another number, and cached ones are made anew. */
-export const layout = 5;
+export const layout = 6;
 
 /** The precision that a folder was quantised to, from its config.json. */
 export function storedPrecision({ quantization_config: recipe }: JsonObject): Precision | undefined {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { writeRandomModel } from '../../test/random-model.ts';
+import { writeWideModel } from '../../test/random-model.ts';
 import { compile } from '../runtime/index.ts';
 import { openModel } from './model-files.ts';
 import { writeQuantised } from './quantised-folder.ts';
@@ -27,8 +27,9 @@ vi.mock('../runtime/index.ts', async (original) => {
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'blip2-row-formats-'));
-  await writeRandomModel(join(folder, 'model'), { language: true });
-  await writeQuantised(join(folder, 'model'), join(folder, 'int8'), 'int8');
+  await writeWideModel(join(folder, 'model'));
+  await writeQuantised(join(folder, 'model'), join(folder, 'int8'), 'int8', { largeFrom: 1 }); // some stay in int8
+  vi.clearAllMocks();
 });
 afterAll(() => rm(folder, { recursive: true }));
 

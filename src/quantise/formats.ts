@@ -1,8 +1,19 @@
 import type { Value } from '../core/index.ts';
 import { matMulNBits, type Tensor, type TensorType } from '../graph/index.ts';
-import { blockOf, int4Scales, int8Scales, type Parts, packInt4, packInt8, packInt8Blocks } from './pack.ts';
-import { type Format, isPrecise, type LinearWeight } from './policy.ts';
-import { preciseProduct, roundedProduct } from './products.ts';
+import {
+  blockOf,
+  finer,
+  int4Scales,
+  int8Scales,
+  type Parts,
+  packInt4,
+  packInt8,
+  packInt8Blocks,
+  packInt16,
+  roundingError,
+} from './pack.ts';
+import { type Format, isPrecise, type LinearWeight, type RowFormat } from './policy.ts';
+import { int16Product, preciseProduct, roundedProduct } from './products.ts';
 
 /** All that one way of keeping a linear layer's weight consists of. */
 interface FormatRule {
@@ -10,6 +21,8 @@ interface FormatRule {
   types(layer: LinearWeight): Parts<TensorType>;
   /** The scales of a weight [out, width], in the order of its rows. */
   scales(weight: Float32Array, layer: LinearWeight): Float32Array;
+  /** What weights are rounded to multiples of, in scales. Default: 1. */
+  readonly step?: number;
   /** The weight in units of its scales. */
   pack(weight: Float32Array, scales: Float32Array, layer: LinearWeight): Value;
   /** x [N, width] times the weight, transposed: [N, out]. */
@@ -27,6 +40,16 @@ const columns: Omit<FormatRule, 'product'> = {
 };
 
 export const formats: Readonly<Record<Format, FormatRule>> = {
+  int16: {
+    types: ({ out, width }) => ({
+      weight: { dtype: 'int8', shape: [width, 2 * out] },
+      scale: { dtype: 'float32', shape: [out] },
+    }),
+    scales: columns.scales,
+    step: finer,
+    pack: (weight, scales) => packInt16(weight, scales),
+    product: int16Product,
+  },
   int8: {
     ...columns,
     product: (x, parts, layer) => (isPrecise(layer) ? preciseProduct(x, parts) : roundedProduct(x, parts)),
@@ -53,6 +76,13 @@ function typesInBlocks({ out, width }: LinearWeight, bits: 4 | 8): Parts<TensorT
     weight: { dtype: 'uint8', shape: [out, width / block, (block * bits) / 8] },
     scale: { dtype: 'float32', shape: [out, width / block] },
   };
+}
+
+/** How far a weight is moved by a format: see `roundingError`. */
+export function formatError(format: Exclude<Format, RowFormat>, weight: Float32Array, layer: LinearWeight): number {
+  const { scales, step = 1 } = formats[format];
+  const steps = scales(weight, layer).map((scale) => scale * step);
+  return roundingError(weight, steps, layer.width);
 }
 
 /** The names of a weight's tensors in a state dict, beside the names of those that are kept as they are. */

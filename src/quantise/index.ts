@@ -1,9 +1,10 @@
-export { formats, partNames } from './formats.ts';
+export { formatError, formats, partNames } from './formats.ts';
 export { declare, linearWeights, quantise, rowErrors } from './linear-layers.ts';
 export { type Parts, roundingError } from './pack.ts';
 export { quantisePerChannel } from './per-channel.ts';
 export {
   type Format,
+  type FormatChoice,
   formatsOf,
   isPrecise,
   isStreamed,
@@ -11,6 +12,5 @@ export {
   type Precision,
   precisions,
   type RowFormat,
-  tolerated,
   toleratedRows,
 } from './policy.ts';

@@ -40,6 +40,31 @@ export function packInt8(weight: Float32Array, scales: Float32Array): Value {
   return value('int8', [width, out], columns);
 }
 
+/** The step, in scales, of what is left after rounding to bytes: that is half a scale at most, and 127 steps. */
+export const finer = 1 / 254;
+
+/**
+ * A weight [out, in] in 16 bits, transposed: [in, 2·out], the columns of `packInt8` and those of what it left, in units of
+ * `finer` scales.
+ */
+export function packInt16(weight: Float32Array, scales: Float32Array): Value {
+  const width = weight.length / scales.length;
+  const rest = weight.map((w, i) => {
+    const scale = scales[Math.floor(i / width)]!;
+    return w - Math.round(w / scale) * scale;
+  });
+  const both = new Float32Array(2 * weight.length);
+  both.set(weight);
+  both.set(rest, weight.length);
+  const steps = new Float32Array(2 * scales.length);
+  steps.set(scales);
+  steps.set(
+    scales.map((scale) => scale * finer),
+    scales.length,
+  );
+  return packInt8(both, steps);
+}
+
 /** The longest block of weights under one scale: shorter ones err less, longer ones are read faster. */
 const longestBlock = 128;
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { floats, random, toFloat32, value } from '../core/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import { compile } from '../runtime/index.ts';
-import { formats } from './formats.ts';
+import { formatError, formats, partNames } from './formats.ts';
 import { declare } from './linear-layers.ts';
 import type { Parts } from './pack.ts';
 import type { Format } from './policy.ts';
@@ -35,11 +35,10 @@ async function run(c: Case, format: Format, product: (x: Tensor, parts: Parts<Te
   const packed = formats[format].pack(c.weight, scales, layer);
   const types = formats[format].types(layer);
   const parts = declare(layer, format);
+  const names = partNames('layer.weight', format);
   const bound = new Map([
-    ['layer.weight.int8', packed],
-    ['layer.weight.int4', packed],
-    ['layer.weight.int8_scale', floats(types.scale.shape.map(Number), scales)],
-    ['layer.weight.int4_scale', floats(types.scale.shape.map(Number), scales)],
+    [names.weight, packed],
+    [names.scale, floats(types.scale.shape.map(Number), scales)],
   ]);
   const x = input('x', 'float32', ['rows', c.width]);
   const session = await compile({ y: product(x, parts) }, (name) => bound.get(name));
@@ -47,6 +46,10 @@ async function run(c: Case, format: Format, product: (x: Tensor, parts: Parts<Te
   await session.release();
   const level = (row: number, i: number) => {
     if (format === 'int8') return Number(packed.data[i * c.out + row]);
+    if (format === 'int16') {
+      const [coarse, fine] = [row, c.out + row].map((column) => Number(packed.data[i * 2 * c.out + column]));
+      return coarse! + fine! / 254;
+    }
     const byte = Number(packed.data[(row * c.width + i) >> 1]);
     return (i % 2 === 0 ? byte % 16 : byte >> 4) - 8;
   };
@@ -129,6 +132,38 @@ it('rows in 16 bits err by less than 2 % where a column is 100 times as large as
   const exact = sums(c, c.weight, (x, w) => x * w);
   expect(relativeError((await run(c, 'int8', preciseProduct)).y, exact)).toBeLessThan(0.02);
   expect(relativeError((await run(c, 'int8', roundedProduct)).y, exact)).toBeGreaterThan(0.02);
+});
+
+it('an int16 product is that of weights and rows that are rounded by half a step at most', async () => {
+  const size = fc.record({
+    rows: fc.integer({ min: 1, max: 5 }),
+    width: fc.integer({ min: 1, max: 70 }),
+    out: fc.integer({ min: 1, max: 70 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), size, async (seed, sizes) => {
+      const c = draw(seed, sizes, {});
+      const { y, kept } = await run(c, 'int16', (x, parts) => formats.int16.product(x, parts, { name: '', ...c }));
+      kept.forEach((w, at) => {
+        const row = at - (at % c.width);
+        const largest = Math.max(...c.weight.subarray(row, row + c.width).map(Math.abs));
+        expect(Math.abs(w - c.weight[at]!)).toBeLessThanOrEqual(((largest / 127) * 1.001) / 254 / 2);
+      });
+      const exact = sums(c, kept, (x, w) => x * w);
+      const weights = sums(c, kept, (_, w) => Math.abs(w));
+      exact.forEach((e, at) => {
+        const halfStep = largestOfRow(c, Math.floor(at / c.out)) / 127 / 2 / 254;
+        expect(Math.abs(y[at]! - e)).toBeLessThanOrEqual(weights[at]! * (halfStep * 1.01 + 1e-6) + 1e-30);
+      });
+    }),
+    { numRuns: 15 },
+  );
+});
+
+it('16 bits move a weight by 254 times less than eight', () => {
+  const { weight } = draw(5, { rows: 1, width: 64, out: 32 }, {});
+  const layer = { name: '', width: 64, out: 32 };
+  expect(formatError('int8', weight, layer) / formatError('int16', weight, layer)).toBeCloseTo(254, -2);
 });
 
 it('an int4 product is that of the kept weights, and of rows that are rounded block by block', async () => {

@@ -13,7 +13,7 @@ import {
   sub,
   type Tensor,
 } from '../graph/index.ts';
-import type { Parts } from './pack.ts';
+import { finer, type Parts } from './pack.ts';
 
 /** The largest |q| of a row, so that its range is the same on both sides of 0. */
 const levels = 127;
@@ -35,11 +35,20 @@ export function roundedProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Ten
 export function preciseProduct(x: Tensor, { weight, scale }: Parts<Tensor>): Tensor {
   const rows = x.shape[0]!;
   const { q, rowScale } = roundRows(x);
-  const finer = 1 / (2 * levels); // what is left is half a step at most
   const rest = quantizeLinear(sub(x, dequantizeLinear(q, rowScale)), mul(rowScale, finer));
   const both = matMulIntegerToFloat(concat([q, rest], { axis: 0 }), weight, scale); // [2N, out]
   const [coarse, fine] = [slice(both, { axis: 0, end: rows }), slice(both, { axis: 0, start: rows })];
   return mul(add(coarse, mul(fine, finer)), asColumn(rowScale));
+}
+
+/**
+ * The same with columns of 16 bits, too: [in, 2·out], of which the second half is what rounding to the first left, in units
+ * of `finer` scales.
+ */
+export function int16Product(x: Tensor, { weight, scale }: Parts<Tensor>): Tensor {
+  const end = scale.shape[0]!;
+  const both = preciseProduct(x, { weight, scale: concat([scale, mul(scale, finer)], { axis: 0 }) });
+  return add(slice(both, { axis: 1, end }), slice(both, { axis: 1, start: end }));
 }
 
 /** Rows x [N, in] as they are read by products with blocks: rounded to int8 with a scale for so many of their numbers. */

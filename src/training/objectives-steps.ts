@@ -24,6 +24,8 @@ import type { Task, TrainOptions } from './task.ts';
 
 /** What the tasks with stage 1's three objectives share. */
 
+const lossWeight = z.number().nonnegative();
+
 export const objectivesRun = runSection('recall').extend({
   label_smoothing: z.number().min(0).max(1).default(0.1),
   gather_gradient: z.boolean().default(true),
@@ -31,8 +33,12 @@ export const objectivesRun = runSection('recall').extend({
   matching_pairs: z.int().positive().optional(),
   /** ITM's negatives are drawn evenly until the first of these steps, and as hard as the reference's from the second. */
   hard_negatives: z.tuple([z.int().nonnegative(), z.int().nonnegative()]).default([0, 0]),
+  /** What each loss counts in the sum. Where ITC and ITM weigh 0, only captions are written. */
   loss_weights: z
-    .strictObject({ itc: z.number(), itm: z.number(), itg: z.number() })
+    .strictObject({ itc: lossWeight, itm: lossWeight, itg: lossWeight })
+    .refine((weights) => Object.values(weights).some((weight) => weight > 0), {
+      error: 'expected one weight above 0: there is nothing to learn',
+    })
     .default({ itc: 1, itm: 1, itg: 1 }),
 });
 
