@@ -15,7 +15,8 @@ const writing = Object.keys(pure);
 const effectful = {
   // Text alone: what training and evaluation show in their reports looks the same and is escaped in one place.
   report: [],
-  runtime: ['core', 'graph'],
+  threads: ['core'],
+  runtime: ['core', 'graph', 'threads'],
   hub: ['core'],
   image: ['core'],
   text: ['core'],
@@ -23,7 +24,7 @@ const effectful = {
   pipelines: [...writing, 'runtime', 'hub', 'image', 'text', 'generation'],
   index: ['core', 'graph', 'models', 'runtime', 'hub', 'pipelines'],
   // The cache of features is locked as the hub's cache is.
-  data: ['core', 'hub', 'image', 'text'],
+  data: ['core', 'hub', 'image', 'text', 'threads'],
   training: [...writing, 'runtime', 'hub', 'image', 'text', 'data', 'report'],
   evaluation: ['core', 'image', 'text', 'pipelines', 'data', 'report'],
 };

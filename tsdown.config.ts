@@ -9,6 +9,7 @@ export default defineConfig({
     'src/runtime/index.ts',
     'src/cli/main.ts',
     'src/data/decode-worker.ts',
+    'src/runtime/session-worker.ts',
   ],
   unbundle: true,
   platform: 'node',

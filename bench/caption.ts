@@ -14,7 +14,7 @@ const tokens = 20;
 type PeerPrecision = 'fp32' | 'bf16';
 
 /** Our process and theirs; each loads the model before it answers. */
-const ours = (model: string, precision: PrecisionChoice) => Peer.ours('caption.ts', { model, precision, threads });
+const ours = (model: string, precision: PrecisionChoice) => Peer.ours('caption', { model, precision, threads });
 const theirs = (model: string, precision: PeerPrecision) =>
   Peer.start('blip2_caption.py', { model, precision, threads });
 

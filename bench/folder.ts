@@ -36,7 +36,7 @@ export const folderInt8: Claim = {
       await they.close();
       const best = peers.reduce((a, b) => (a.time < b.time ? a : b));
 
-      const we = Peer.ours('folder.ts', { model, files, threads });
+      const we = Peer.ours('folder', { model, files, threads });
       await secondsPerImage(we, { batch: batchSize, images: batchSize }); // as the others: what is compiled first does not count
       const ours = await secondsPerImage(we, { batch: batchSize, images: count });
       await we.close();

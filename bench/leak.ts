@@ -1,4 +1,5 @@
 /** A thousand captions in one process, each of a picture of its own: does resident memory stay where it is? */
+import { join } from 'node:path';
 import { type Claim, lessIsBetter, type Row } from './measure.ts';
 import { Peer } from './peer.ts';
 import { randomCheckpoint, sizes } from './random-checkpoint.ts';
@@ -22,14 +23,14 @@ interface LeakRow extends Row {
 export const leak: Claim = {
   description: '1,000 captions in one process: resident memory at the end beside that after the first 50',
   async *run() {
-    yield await measure('leak', 'pocket');
+    yield await measure('leak', join(import.meta.dirname, '..', 'models', 'pocket'));
     yield await measure('leak-opt', await randomCheckpoint(sizes.tiny));
   },
 };
 
 /** A ratio of 1 says that memory is flat; `slope` is that of a line through all samples. */
 async function measure(name: string, model: string): Promise<LeakRow> {
-  const subject = Peer.ours('leak.ts', { model });
+  const subject = Peer.ours('leak', { model });
   const samples: Sample[] = [];
   for (let done = step; done <= captions; done += step) {
     const { megabytes } = await subject.ask(`caption ${step}`);

@@ -1,12 +1,17 @@
 /** Peers are Python programs that answer one line of JSON for each line they read: bench/peers. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { RuntimeError } from '../src/core/index.ts';
 
 const requirements = join(import.meta.dirname, 'requirements.txt');
-const environment = join(import.meta.dirname, '..', '.cache', 'bench-venv');
+const root = join(import.meta.dirname, '..');
+const cache = join(root, '.cache');
+const environment = join(cache, 'bench-venv');
+
+/** Ours, by the modules in bench/workers. */
+export type WorkerName = 'caption' | 'folder' | 'leak';
 
 /** A running peer. */
 export class Peer {
@@ -26,10 +31,9 @@ export class Peer {
     return new Peer(script, python(), [join(import.meta.dirname, 'peers', script), JSON.stringify(settings)]);
   }
 
-  /** Starts bench/workers/`script`: ours, in a process of its own, whose memory is its own as well. */
-  static ours(script: string, settings: object): Peer {
-    const path = join(import.meta.dirname, 'workers', script);
-    return new Peer(script, process.execPath, ['--import', 'tsx', path, JSON.stringify(settings)]);
+  /** Starts bench/workers/`name`, built: ours, in a process of its own, whose memory is its own as well. */
+  static ours(name: WorkerName, settings: object): Peer {
+    return new Peer(name, process.execPath, [builtWorker(name), JSON.stringify(settings)]);
   }
 
   /** The peer's answer to a command: numbers by name. Throws RuntimeError where it has ended. */
@@ -60,4 +64,29 @@ function python(): string {
   execFileSync(interpreter, ['-m', 'pip', 'install', '--quiet', '-r', requirements], { stdio: [...stdio] });
   copyFileSync(requirements, installed); // last: it says that the rest is there
   return interpreter;
+}
+
+const built = join(cache, 'bench-built');
+let isBuilt = false;
+
+/** A worker as it would be installed: as JavaScript, without the loader of sources. All are built on first use (a second). */
+function builtWorker(name: WorkerName): string {
+  if (!isBuilt) {
+    const threads = ['src/data/decode-worker.ts', 'src/runtime/session-worker.ts'];
+    const options = [
+      '--no-config',
+      '--unbundle',
+      '--no-dts',
+      '--platform',
+      'node',
+      '--target',
+      'node20',
+      '--logLevel',
+      'warn',
+    ];
+    const entries = [...readdirSync(join(root, 'bench', 'workers')).map((file) => `bench/workers/${file}`), ...threads];
+    execFileSync('npx', ['tsdown', ...options, '--out-dir', built, ...entries], { cwd: root, stdio: ['ignore', 2, 2] });
+    isBuilt = true;
+  }
+  return join(built, 'bench', 'workers', `${name}.mjs`);
 }

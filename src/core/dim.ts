@@ -56,6 +56,9 @@ export function addDims(a: Dim, b: Dim): Dim {
 /** a · b. */
 export function mulDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a * b;
+  const key = `${a} | ${b}`;
+  const known = products.get(key);
+  if (known !== undefined) return known;
   const product: Polynomial = new Map();
   for (const [x, c] of parse(a)) {
     for (const [y, d] of parse(b)) {
@@ -63,8 +66,13 @@ export function mulDims(a: Dim, b: Dim): Dim {
       accumulate(product, symbols, c * d);
     }
   }
-  return format(product);
+  const result = format(product);
+  products.set(key, result);
+  return result;
 }
+
+/** A large graph multiplies thousands of symbolic dimensions, and few of them differ. */
+const products = new Map<string, Dim>();
 
 /** a − b. */
 export const subDims = (a: Dim, b: Dim): Dim => addDims(a, mulDims(-1, b));

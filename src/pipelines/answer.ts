@@ -1,6 +1,6 @@
 import { UsageError, type Value } from '../core/index.ts';
 import { fillIn } from '../text/index.ts';
-import { imageFeatures, imagesOf, type OneImage } from './images.ts';
+import { featuresToWriteAbout, imagesOf, type OneImage } from './images.ts';
 import { continuations, tokenLogProbabilities } from './likelihood.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
@@ -44,7 +44,8 @@ export async function answers(
   question: string,
   { raw, candidates, ...options }: AnswerOptions & SequenceOptions = {},
 ): Promise<Written[]> {
-  const { features, prompt } = await readQuestion(sessions, image, question, { raw, signal: options.signal });
+  const copies = candidates ? { numReturnSequences: Math.min(candidates.length, candidatesAtOnce) } : {};
+  const { features, prompt } = await readQuestion(sessions, image, question, { raw, ...options, ...copies });
   if (!candidates) return writeByLanguageModel(sessions, features, { ...options, prompts: [prompt] });
   const ranked = await rankAnswers(sessions, features, { prompt, candidates, signal: options.signal });
   return ranked.slice(0, options.numReturnSequences ?? 1);
@@ -57,7 +58,7 @@ export async function* streamAnswer(
   question: string,
   { raw, ...options }: QuestionOptions = {},
 ): AsyncGenerator<string, void, void> {
-  const { features, prompt } = await readQuestion(sessions, image, question, { raw, signal: options.signal });
+  const { features, prompt } = await readQuestion(sessions, image, question, { raw, ...options });
   yield* streamByLanguageModel(sessions, features, { ...options, prompt });
 }
 
@@ -65,12 +66,12 @@ async function readQuestion(
   sessions: Sessions,
   image: OneImage,
   question: string,
-  { raw = false, signal }: Pick<QuestionOptions, 'raw' | 'signal'>,
+  { raw = false, ...options }: QuestionOptions & SequenceOptions,
 ): Promise<{ features: Value; prompt: string }> {
   sessions.language(); // refuses a model without one before the image is read
   const prompt = raw ? question : questionPrompt(sessions, question);
-  const features = await imageFeatures(sessions, imagesOf(image));
-  signal?.throwIfAborted();
+  const features = await featuresToWriteAbout(sessions, imagesOf(image), options);
+  options.signal?.throwIfAborted();
   return { features, prompt };
 }
 

@@ -15,7 +15,7 @@ export async function attention(
   image: OneImage,
   { prompt = '', signal }: AttentionOptions = {},
 ): Promise<Value<'float32'>> {
-  const features = await imageFeatures(sessions, imagesOf(image), signal);
+  const features = await imageFeatures(sessions, imagesOf(image), { signal });
   signal?.throwIfAborted();
   const { shape, data } = await readAttention(sessions, features, [prompt]);
   return floats(shape.slice(1), data);

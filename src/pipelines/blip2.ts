@@ -77,7 +77,7 @@ export class Blip2 {
 
   /** What the Q-Former reads of images, `imageEmbeds` [B, P, Dv]: other methods take it in place of the images. */
   async encodeImages(images: Images, { signal }: { signal?: AbortSignal } = {}): Promise<Value<'float32'>> {
-    return copyOf(await imageFeatures(this.#sessions, images, signal));
+    return copyOf(await imageFeatures(this.#sessions, images, { signal }));
   }
 
   /** The shape of what `encodeImages` gives of one image, and a name for its numbers. */

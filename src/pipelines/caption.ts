@@ -1,6 +1,6 @@
 import { UsageError } from '../core/index.ts';
 import { embed } from './embed.ts';
-import { type Images, imageFeatures, imagesOf, type OneImage } from './images.ts';
+import { featuresToWriteAbout, type Images, imagesOf, type OneImage } from './images.ts';
 import { itcOfTexts, itcTemperature } from './rank.ts';
 import type { Sessions } from './sessions.ts';
 import {
@@ -39,7 +39,10 @@ export async function caption(
 ): Promise<Written[]> {
   const { numReturnSequences = 1, numBeams = 1, doSample, signal } = options;
   if (bestOf !== undefined) await checkBestOf(sessions, bestOf, numReturnSequences);
-  const features = await imageFeatures(sessions, images);
+  const features = await featuresToWriteAbout(sessions, images, {
+    numBeams,
+    numReturnSequences: bestOf ?? numReturnSequences,
+  });
   signal?.throwIfAborted();
   const prompts = promptsFor(features.shape[0]!, prompt);
   const write = sessions.files.language ? writeByLanguageModel : writeByQueries;
@@ -78,7 +81,7 @@ export async function* streamCaption(
   image: OneImage,
   { prompt = captionPrompt(sessions), ...options }: CaptionStreamOptions = {},
 ): AsyncGenerator<string, void, void> {
-  const features = await imageFeatures(sessions, imagesOf(image));
+  const features = await featuresToWriteAbout(sessions, imagesOf(image), options);
   options.signal?.throwIfAborted();
   if (sessions.files.language) return yield* streamByLanguageModel(sessions, features, { ...options, prompt });
   const [written] = await writeByQueries(sessions, features, { ...options, prompts: [prompt] });

@@ -1,5 +1,5 @@
 import type { Value } from '../core/index.ts';
-import { imageFeatures, imagesOf, type OneImage } from './images.ts';
+import { featuresToWriteAbout, imagesOf, type OneImage } from './images.ts';
 import type { Sessions } from './sessions.ts';
 import { defaultNewTokens, encodePrompts, hasRoom, streamByLanguageModel, type WritingOptions } from './write.ts';
 
@@ -37,7 +37,7 @@ export class Chat {
    * question alone is too long.
    */
   async *ask(question: string, options: WritingOptions = {}): AsyncGenerator<string, void, void> {
-    this.#features ??= imageFeatures(this.#sessions, imagesOf(this.#image)); // once, whatever is asked
+    this.#features ??= featuresToWriteAbout(this.#sessions, imagesOf(this.#image), options); // once, whatever is asked
     const features = await this.#features;
     options.signal?.throwIfAborted();
     let answer = '';

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { floats, joinRows, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
+import type { GenerationOptions } from '../generation/index.ts';
 import { fingerprint } from '../hub/index.ts';
 import { type ImageProcessor, normalise, type RawImage, readModelImage, toModelSize } from '../image/index.ts';
 import { featureShape } from '../models/index.ts';
@@ -85,36 +86,52 @@ function checkPixels(image: RawImage): RawImage {
 }
 
 /**
- * What the Q-Former reads of images: imageEmbeds [B, P, Dv], of a picture that was seen before from memory. Throws the
- * signal's reason before each step.
+ * The features of images about which the language model is to write so many texts each: it is compiled while they are
+ * encoded.
+ */
+export const featuresToWriteAbout = (
+  sessions: Sessions,
+  images: Images,
+  { numBeams = 1, numReturnSequences = 1 }: Pick<GenerationOptions, 'numBeams' | 'numReturnSequences'> = {},
+): Promise<Value<'float32'>> =>
+  imageFeatures(sessions, images, {
+    meanwhile: (count) => sessions.prepareLanguageModel(count * Math.max(numBeams, numReturnSequences)),
+  });
+
+/**
+ * What the Q-Former reads of images: imageEmbeds [B, P, Dv], of a picture that was seen before from memory. `meanwhile` is
+ * called with their number when the image encoder has been started. Throws the signal's reason before each step.
  */
 export async function imageFeatures(
   sessions: Sessions,
   images: Images,
-  signal?: AbortSignal,
+  { signal, meanwhile }: { signal?: AbortSignal | undefined; meanwhile?: (images: number) => void } = {},
 ): Promise<Value<'float32'>> {
   signal?.throwIfAborted();
   if (areComputed(images) && images.shape.length === 3) return images;
   const pixelValues = await readPixels(images, sessions.files.processor);
   signal?.throwIfAborted();
-  const encode = () => encodePixels(sessions, pixelValues);
+  const encode = () => encodePixels(sessions, pixelValues, meanwhile);
   return pixelValues.shape[0] === 1 ? sessions.seen.features(pixelValues, encode) : encode();
 }
 
-async function encodePixels(sessions: Sessions, pixelValues: Value<'float32'>): Promise<Value<'float32'>> {
+async function encodePixels(
+  sessions: Sessions,
+  pixelValues: Value<'float32'>,
+  meanwhile: (images: number) => void = () => {},
+): Promise<Value<'float32'>> {
   const size = sizeOf(pixelValues);
   const vision = await sessions.vision(size);
   const { patches, width } = featureShape(sessions.files.encoder, { size, pooling: 1 });
   const [count] = pixelValues.shape as [number];
   const together = sessions.packed ? cachedTogether(patches * width) : count;
-  const encoded: Value<'float32'>[] = [];
-  for (let i = 0; i < count; i += together) {
-    const { image_embeds } = await vision.run(
-      { pixel_values: viewRows(pixelValues, i, together) },
-      { image_embeds: null },
-    );
-    encoded.push(floats(image_embeds.shape, toFloat32(image_embeds)));
-  }
+  const runs = Array.from({ length: Math.ceil(count / together) }, (_, i) =>
+    vision.run({ pixel_values: viewRows(pixelValues, i * together, together) }, { image_embeds: null }),
+  );
+  meanwhile(count);
+  const encoded = (await Promise.all(runs)).map(({ image_embeds }) =>
+    floats(image_embeds.shape, toFloat32(image_embeds)),
+  );
   return encoded.length === 1 ? encoded[0]! : joinRows(encoded);
 }
 

@@ -4,10 +4,10 @@ import { MadeOnce } from './made-once.ts';
 interface Options {
   /** Compiles it for few rows at a time. */
   readonly few: () => Promise<CompiledLanguageModel>;
-  /** Compiles it for many. */
-  readonly many: () => Promise<CompiledLanguageModel>;
-  /** So many rows that are written together are many. */
-  readonly manyFrom: number;
+  /** Compiles it for many. Default: as for few. */
+  readonly many?: () => Promise<CompiledLanguageModel>;
+  /** So many rows that are written together are many. Default: none are. */
+  readonly manyFrom?: number;
 }
 
 /**
@@ -24,13 +24,13 @@ export class LanguageModelByRows implements CompiledLanguageModel {
   }
 
   async prefill(prompt: Prompt, options: { copies: number }): Promise<Decoding> {
-    const rows = prompt.inputIds.shape[0]! * options.copies;
-    const model = await this.#compiledFor(rows);
+    const model = await this.prepare(prompt.inputIds.shape[0]! * options.copies);
     return model.prefill(prompt, options);
   }
 
-  #compiledFor(rows: number): Promise<CompiledLanguageModel> {
-    const { few, many, manyFrom } = this.#options;
+  /** What so many rows are read by, compiled. */
+  prepare(rows: number): Promise<CompiledLanguageModel> {
+    const { few, many = few, manyFrom = Infinity } = this.#options;
     const compiled = this.#compiled;
     return rows >= manyFrom || compiled.has('many') ? compiled.get('many', many) : compiled.get('few', few);
   }

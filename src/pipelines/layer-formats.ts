@@ -75,8 +75,10 @@ export const hasManyRows = ({ entries }: Checkpoint): boolean =>
 /** Every parameter that the graphs of these files read, by name: quantised layers in the format they are kept in. */
 export function storedParameters(files: ModelFiles): ReturnType<typeof declareParameters> {
   const { checkpoint } = files;
-  const declared = new Map(declareParameters(files));
-  for (const layer of linearLayers(files).values()) {
+  const p = new Params();
+  const layers = linearWeights(allGraphs(p, files));
+  const declared = new Map(p.declared);
+  for (const layer of layers.values()) {
     const kept = storedFormats(checkpoint, layer.name);
     if (kept.length > 0 && !layer.shared) declared.delete(layer.name);
     for (const format of kept) {

@@ -1,7 +1,7 @@
 import { UsageError } from '../core/index.ts';
 import type { Decoding } from '../generation/index.ts';
 import { captionPrompt } from './caption.ts';
-import { type Images, imageFeatures } from './images.ts';
+import { featuresToWriteAbout, type Images } from './images.ts';
 import type { ConnectedLanguageModel } from './model-files.ts';
 import type { Sessions } from './sessions.ts';
 import { readPrompts, readQueryPrompts, requireRoom } from './write.ts';
@@ -22,7 +22,7 @@ export async function captionLogProbabilities(
   captions: readonly string[],
   { prompt = captionPrompt(sessions), signal }: LikelihoodOptions = {},
 ): Promise<number[][]> {
-  const features = await imageFeatures(sessions, images);
+  const features = await featuresToWriteAbout(sessions, images);
   if (features.shape[0] !== captions.length) {
     throw new UsageError(`captions: expected one for each of ${features.shape[0]} images, found ${captions.length}`);
   }

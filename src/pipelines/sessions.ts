@@ -3,7 +3,7 @@ import { ConfigError } from '../core/index.ts';
 import { type CompiledLanguageModel, compileLanguageModel } from '../generation/index.ts';
 import { Params } from '../nn/index.ts';
 import { quantise } from '../quantise/index.ts';
-import { compile, type Session, type SessionOptions, weightsFrom } from '../runtime/index.ts';
+import { compile, type Session, type SessionOptions, SessionThread, weightsFrom } from '../runtime/index.ts';
 import {
   attentionGraph,
   type Graph,
@@ -34,6 +34,8 @@ export class Sessions {
    */
   readonly packed: boolean;
   readonly #compiled = new MadeOnce();
+  /** Where images are encoded while the language model, whose weights take seconds to pack, is compiled, or writes. */
+  #imageThread: SessionThread | undefined;
 
   constructor(files: ModelFiles, options: SessionOptions) {
     this.files = files;
@@ -49,11 +51,11 @@ export class Sessions {
 
   vision(size: { height: number; width: number }): Promise<Session<'last_hidden_state' | 'image_embeds'>> {
     const { height, width } = size;
-    return this.#session(`vision ${height} x ${width}`, (p) => visionGraph(p, this.files, size), this.#mapped);
+    return this.#session(`vision ${height} x ${width}`, (p) => visionGraph(p, this.files, size), this.#imageSide());
   }
 
   queries(): Promise<Session<string>> {
-    return this.#session('queries', (p) => queriesGraph(p, this.files), this.#mapped);
+    return this.#session('queries', (p) => queriesGraph(p, this.files), this.#imageSide());
   }
 
   attention(): Promise<Session<'cross_attention'>> {
@@ -83,18 +85,27 @@ export class Sessions {
     );
   }
 
-  languageModel(): Promise<CompiledLanguageModel> {
+  languageModel(): Promise<LanguageModelByRows> {
     const { lm } = this.language();
-    const compiled = (session: SessionOptions) =>
+    const compiled = (session: SessionOptions) => () =>
       compileLanguageModel(lm, { ...this.#language('language_model'), session });
-    const few = () => compiled(this.#options);
+    const few = compiled(this.#options);
     return this.#compiled.get('language model', async () => {
       // Where they lie in their files, floats are read as fast by a single row as repacked ones, and are ready at once.
-      if (this.#mapped.mapped)
-        return new LanguageModelByRows({ few: () => compiled(this.#mapped), many: few, manyFrom: 2 });
-      if (!hasManyRows(this.files.checkpoint)) return few();
-      return new LanguageModelByRows({ few, many: () => compiled(this.#manyRows), manyFrom: manyRows });
+      if (this.#mapped.mapped) return new LanguageModelByRows({ few: compiled(this.#mapped), many: few, manyFrom: 2 });
+      if (!hasManyRows(this.files.checkpoint)) return new LanguageModelByRows({ few });
+      return new LanguageModelByRows({ few, many: compiled(this.#manyRows), manyFrom: manyRows });
     });
+  }
+
+  /**
+   * Compiles what so many texts need after their images, while another thread encodes these; without one there is nothing to
+   * gain. What is wrong is thrown when it is used.
+   */
+  prepareLanguageModel(rows: number): void {
+    if (this.#imageThread === undefined) return;
+    const language = this.languageModel().then((model) => model.prepare(rows));
+    for (const compiling of [this.queries(), language]) compiling.catch(() => {});
   }
 
   /** Throws ConfigError where the model has none. */
@@ -104,9 +115,18 @@ export class Sessions {
   }
 
   /** Frees what was compiled, and what is remembered. */
-  release(): Promise<void> {
+  async release(): Promise<void> {
     this.seen.clear();
-    return this.#compiled.release();
+    const thread = this.#imageThread;
+    this.#imageThread = undefined;
+    await this.#compiled.release();
+    await thread?.close();
+  }
+
+  #imageSide(): SessionOptions {
+    if (!this.packed || !this.files.language) return this.#mapped;
+    this.#imageThread ??= new SessionThread();
+    return { ...this.#mapped, thread: this.#imageThread };
   }
 
   #require(head: keyof ModelFiles['heads'], use: string): void {

@@ -10,3 +10,4 @@ export {
   weightOf,
   weightsFrom,
 } from './session.ts';
+export { SessionThread } from './session-thread.ts';

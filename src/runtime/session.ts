@@ -1,16 +1,6 @@
 import { realpathSync } from 'node:fs';
-import * as ort from 'onnxruntime-node';
-import {
-  CheckpointError,
-  type Dim,
-  type DType,
-  elements,
-  RuntimeError,
-  type StoredTensor,
-  type TypedArray,
-  type Value,
-  value,
-} from '../core/index.ts';
+import type { InferenceSession } from 'onnxruntime-node';
+import { CheckpointError, type Dim, RuntimeError, type StoredTensor, type Value } from '../core/index.ts';
 import {
   type Binding,
   type EncodedModel,
@@ -19,9 +9,9 @@ import {
   type Outputs,
   showType,
 } from '../graph/index.ts';
+import { type Computation, createComputation, type Values } from './computation.ts';
 import { checkDevice, deviceAbsence } from './device.ts';
-
-ort.env.logLevel = 'fatal'; // errors are thrown; printing them as well would say everything twice
+import type { SessionThread } from './session-thread.ts';
 
 /** Where a model runs, and how. */
 export interface SessionOptions {
@@ -42,6 +32,11 @@ export interface SessionOptions {
   readonly arena?: boolean;
   /** Spinning threads answer faster, but steal time from anything else that runs; off where sessions share the cores. */
   readonly spinning?: boolean;
+  /**
+   * Compile and run in this thread: the one that asks is free for others. Runs take copies of their feeds, and write into no
+   * value that they are given.
+   */
+  readonly thread?: SessionThread | undefined;
   /** What is done to every graph before it is compiled: see quantise/. */
   readonly rewrite?: ((outputs: Outputs) => Outputs) | undefined;
 }
@@ -66,20 +61,20 @@ export const scaleOf = (weight: string): string => `${weight}.scale`;
 /** The weight that an entry has the scales of, or its own name. */
 export const weightOf = (entry: string): string => entry.replace(/\.scale$/, '');
 
-export type Feeds = Readonly<Record<string, Value>>;
+export type Feeds = Values;
 
 /** A compiled graph. `run` blocks the thread while it computes, its promise notwithstanding (ONNX Runtime's way). */
 export class Session<O extends string> {
   readonly inputs: readonly ModelInput[];
-  readonly #session: ort.InferenceSession;
-  readonly #sites: EncodedModel['sites'];
+  readonly #computation: Computation;
+  readonly #failure: (error: unknown) => Error;
   readonly #types: ReadonlyMap<string, ModelInput>;
 
   /** Use {@link compile}. */
-  constructor(session: ort.InferenceSession, inputs: readonly ModelInput[], sites: EncodedModel['sites']) {
-    this.#session = session;
+  constructor(computation: Computation, inputs: readonly ModelInput[], failure: (error: unknown) => Error) {
     this.inputs = inputs;
-    this.#sites = sites;
+    this.#computation = computation;
+    this.#failure = failure;
     this.#types = new Map(inputs.map((i) => [i.name, i]));
   }
 
@@ -89,19 +84,13 @@ export class Session<O extends string> {
    * Throws RuntimeError naming the input that is missing or misshapen, or the line that wrote the failing operator.
    */
   async run<F extends O = O>(feeds: Feeds, fetches?: Readonly<Record<F, Value | null>>): Promise<Record<F, Value>> {
-    const tensors: Record<string, ort.Tensor> = {};
+    const values: Record<string, Value> = {};
     const symbols: Symbols = new Map();
-    for (const type of this.inputs) tensors[type.name] = toOrt(checked(type, feeds, symbols));
+    for (const type of this.inputs) values[type.name] = checked(type, feeds, symbols);
     try {
-      const results = fetches
-        ? await this.#session.run(
-            tensors,
-            mapValues<Value | null, ort.Tensor | null>(fetches, (v) => (v ? toOrt(v) : null)),
-          )
-        : await this.#session.run(tensors);
-      return mapValues<ort.OnnxValue, Value>(results, fromOrt) as Record<F, Value>;
+      return (await this.#computation.run(values, fetches)) as Record<F, Value>;
     } catch (error) {
-      throw runtimeError(error, this.#sites);
+      throw this.#failure(error);
     }
   }
 
@@ -111,7 +100,7 @@ export class Session<O extends string> {
 
   /** Frees the graph and its weights. Device sessions have to be released before the process ends. */
   async release(): Promise<void> {
-    await this.#session.release();
+    await this.#computation.release();
   }
 }
 
@@ -143,21 +132,26 @@ function checked(type: ModelInput, feeds: Feeds, symbols: Symbols): Value {
 /**
  * Compiles the graph behind `outputs`. Stored weights stay in their files (external data); the rest is in the model.
  * Throws CheckpointError where a parameter has no weights, UsageError where the device is not there, RuntimeError where
- * ONNX Runtime refuses the graph. What a device has no kernel for is computed on the CPU.
+ * ONNX Runtime refuses the graph (in another thread, the first run throws these two). What a device has no kernel for is
+ * computed on the CPU.
  */
 export async function compile<O extends string>(
   outputs: Readonly<Record<O, Outputs[string]>>,
   weights: Weights = () => 'input',
   options: SessionOptions = {},
 ): Promise<Session<O>> {
-  const { device = 'cpu' } = options;
+  const { device = 'cpu', thread } = options;
   checkDevice(device);
-  const model = encodeModel(options.rewrite?.(outputs) ?? outputs, (name) => located(name, weights(name)));
+  const { bytes, inputs, sites } = encodeModel(options.rewrite?.(outputs) ?? outputs, (name) =>
+    located(name, weights(name)),
+  );
+  const failure = (error: unknown) => deviceAbsence(device, error) ?? runtimeError(error, sites);
   try {
-    const session = await ort.InferenceSession.create(model.bytes, sessionOptions(options));
-    return new Session<O>(session, model.inputs, model.sites);
+    const settings = sessionOptions(options);
+    const computation = thread ? thread.create(bytes, settings) : await createComputation(bytes, settings);
+    return new Session<O>(computation, inputs, failure);
   } catch (error) {
-    throw deviceAbsence(device, error) ?? runtimeError(error, model.sites);
+    throw failure(error);
   }
 }
 
@@ -186,7 +180,7 @@ function sessionOptions({
   mapped = false,
   arena = true,
   spinning = true,
-}: SessionOptions): ort.InferenceSession.SessionOptions {
+}: SessionOptions): InferenceSession.SessionOptions {
   return {
     executionProviders: [device],
     graphOptimizationLevel: 'all',
@@ -204,31 +198,6 @@ function sessionOptions({
       },
     },
   };
-}
-
-const ortTypes = new Set<string>([
-  'float32',
-  'float64',
-  'uint8',
-  'int8',
-  'int32',
-  'int64',
-  'bool',
-  'float16',
-] satisfies DType[]);
-
-function toOrt({ dtype, data, shape }: Value): ort.Tensor {
-  if (!ortTypes.has(dtype)) throw new RuntimeError(`run: ${dtype} cannot be fed; convert it to float32`);
-  return new ort.Tensor(dtype as ort.Tensor.Type, data as ort.Tensor.DataType, shape);
-}
-
-function fromOrt(t: ort.OnnxValue): Value {
-  const data = t.data as TypedArray;
-  return value(t.type as DType, t.dims, data.length === elements(t.dims) ? data : data.subarray(0, elements(t.dims)));
-}
-
-function mapValues<A, B>(record: Readonly<Record<string, A>>, f: (a: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, a]) => [key, f(a)]));
 }
 
 /** ONNX Runtime's error; where it names a node of ours, with the line that wrote it, and that line's stack. */

@@ -1,0 +1,2 @@
+export { answerQuestions } from './answer.ts';
+export { Thread, type ThreadOptions } from './thread.ts';
