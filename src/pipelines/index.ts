@@ -1,5 +1,6 @@
 export type { AnswerOptions, QuestionOptions } from './answer.ts';
 export type { AttentionOptions } from './attention.ts';
+export { averageModels } from './average.ts';
 export { Blip2, type LoadOptions, type Use } from './blip2.ts';
 export {
   type BootstrapCaptionsOptions,

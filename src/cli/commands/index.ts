@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { ask } from './ask.ts';
+import { average } from './average.ts';
 import { bootstrap } from './bootstrap.ts';
 import { caption } from './caption.ts';
 import { chat } from './chat.ts';
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   search,
   train,
   evaluate,
+  average,
   bootstrap,
   trace,
   list,

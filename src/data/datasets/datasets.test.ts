@@ -7,6 +7,7 @@ import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError, UsageError } from '../../core/index.ts';
 import { readCutouts } from '../cutout.ts';
+import type { Scene } from '../scenes/index.ts';
 import { expandBraces } from './expand-braces.ts';
 import { concatenate, type Dataset, openDataset } from './index.ts';
 
@@ -310,5 +311,16 @@ describe.skipIf(!existsSync(join(shared, 'data.jsonl')))('the shared set', () =>
     expect(first.map(({ captions }) => captions)).not.toEqual(other.map(({ captions }) => captions));
     const pictures = first.flatMap(({ image }) => (image.kind === 'scene' ? image.scene.objects : []));
     expect(pictures.filter(({ picture }) => !train.has(picture.id))).toEqual([]);
+  });
+
+  it('gives twin scenes of a few nouns and objects, which show the same things elsewhere', async () => {
+    const limits = { n: 60, seed: 5, nouns: 20, max_objects: 2 };
+    const twins = await openDataset({ type: 'twin_scenes', path: shared, ...limits });
+    const scenes = all(twins).flatMap(({ image }) => (image.kind === 'scene' ? [image.scene] : []));
+    const namesOf = (scene: Scene | undefined) => scene!.objects.map(({ noun }) => noun.name);
+    expect(twins.together).toBe(2);
+    expect(new Set(scenes.map(({ objects }) => objects.length))).toEqual(new Set([2]));
+    expect(new Set(scenes.flatMap(namesOf)).size).toBeLessThanOrEqual(20);
+    for (let i = 0; i < scenes.length; i += 2) expect(namesOf(scenes[i])).toEqual(namesOf(scenes[i + 1]).reverse());
   });
 });

@@ -10,6 +10,10 @@ export const sceneOptions = z.strictObject({
   path: z.string(),
   split: z.string().default('train'),
   sources: z.array(z.string()).optional(),
+  /** Only so many nouns, drawn by the seed: a few things are soon known, and what is left to learn is how they stand. */
+  nouns: z.int().min(5).optional(),
+  /** Two of a scene's captions say the place first, "on the left a cat, on the right a dog"; the scenes stay the same. */
+  places: z.boolean().default(false),
   /** How many different scenes there are. */
   n: z.int().positive(),
   seed: z.int().nonnegative().default(0),
@@ -34,24 +38,32 @@ export const scenes = defineDataset(sceneOptions, async (options, onBad) => {
 
 /** The cut-outs that scenes are made of, and what they can name. Throws DataError where there are none. */
 export async function readSceneParts(
-  { path, split, sources }: Pick<z.output<typeof sceneOptions>, 'path' | 'split' | 'sources'>,
+  {
+    path,
+    split,
+    sources,
+    nouns,
+    seed,
+  }: Pick<z.output<typeof sceneOptions>, 'path' | 'split' | 'sources' | 'nouns' | 'seed'>,
   onBad?: OnBad,
 ): Promise<{ rows: CutoutRow[]; vocabulary: SceneEntry[] }> {
   const rows = await readCutouts(path, { split, sources, onBad });
   if (rows.length === 0) throw new DataError(`${path}: expected pictures of the split ${split}, found none`);
-  return { rows, vocabulary: sceneVocabulary(rows) };
+  const vocabulary = sceneVocabulary(rows);
+  if (nouns === undefined) return { rows, vocabulary };
+  return { rows, vocabulary: random(seed, 'nouns').shuffle(vocabulary).slice(0, nouns) };
 }
 
 /** What makes the scene of each number. */
 export async function sceneComposer(
-  { path, split, sources, seed, size, singles }: z.output<typeof sceneOptions>,
+  { path, split, sources, nouns, seed, size, singles, places }: z.output<typeof sceneOptions>,
   onBad?: OnBad,
 ): Promise<(index: number) => Scene> {
-  const { rows, vocabulary } = await readSceneParts({ path, split, sources }, onBad);
+  const { rows, vocabulary } = await readSceneParts({ path, split, sources, nouns, seed }, onBad);
   return (index) => {
     const draws = random(seed, 'scene', index);
     return draws.chance(singles)
       ? composeSingle(draws, draws.pick(rows), { size })
-      : composeScene(draws, vocabulary, { size });
+      : composeScene(draws, vocabulary, { size, places });
   };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Random, random } from '../../core/index.ts';
-import { composeScene, exchangeObjects, type Scene, type SceneEntry } from '../scenes/index.ts';
+import { type ComposeOptions, composeScene, exchangeObjects, type Scene, type SceneEntry } from '../scenes/index.ts';
 import { defineDataset } from './dataset.ts';
 import { readSceneParts, sceneOptions } from './scenes.ts';
 
@@ -13,17 +13,19 @@ export const twinScenes = defineDataset(
     type: z.literal('twin_scenes'),
     /** How many scenes there are, two of each pair. */
     n: z.int().positive().multipleOf(2),
+    /** Only scenes of at most so many different things. */
+    max_objects: z.int().min(2).default(4),
   }),
-  async ({ path, split, sources, n, seed, size }, onBad) => {
-    const { vocabulary } = await readSceneParts({ path, split, sources }, onBad);
+  async ({ path, split, sources, nouns, n, seed, size, places, max_objects }, onBad) => {
+    const { vocabulary } = await readSceneParts({ path, split, sources, nouns, seed }, onBad);
     return {
       length: n,
       together: 2,
       record(index) {
         const pair = Math.floor(index / 2);
         const draws = random(seed, 'twins', pair);
-        const first = composeSeveral(draws, vocabulary, size);
-        const scene = index % 2 === 0 ? first : exchangeObjects(draws, first)!;
+        const first = composeSeveral(draws, vocabulary, { size, places, most: max_objects });
+        const scene = index % 2 === 0 ? first : exchangeObjects(draws, first, { places })!;
         const id = `twin scene ${seed}-${index}`;
         return { id, imageId: id, image: { kind: 'scene', folder: path, scene }, captions: scene.captions };
       },
@@ -31,10 +33,14 @@ export const twinScenes = defineDataset(
   },
 );
 
-/** A scene of more than one object. */
-function composeSeveral(draws: Random, vocabulary: readonly SceneEntry[], size: number): Scene {
+/** A scene of more than one object, and of no more than `most`. */
+function composeSeveral(
+  draws: Random,
+  vocabulary: readonly SceneEntry[],
+  { most, ...options }: ComposeOptions & { most: number },
+): Scene {
   for (;;) {
-    const scene = composeScene(draws, vocabulary, { size });
-    if (scene.objects.length > 1) return scene;
+    const scene = composeScene(draws, vocabulary, options);
+    if (scene.objects.length > 1 && scene.objects.length <= most) return scene;
   }
 }

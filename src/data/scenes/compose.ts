@@ -40,6 +40,8 @@ export interface ComposeOptions {
   readonly size?: number;
   /** How many captions. Default: 5. */
   readonly captions?: number;
+  /** Say two captions with the place first: "on the left a cat, on the right a dog". Default: false. */
+  readonly places?: boolean;
 }
 
 /** How often each arrangement is drawn, as shares of one. */
@@ -67,7 +69,7 @@ const copies: Readonly<Record<number, readonly string[]>> = {
  * same draws and vocabulary give the same scene.
  */
 export function composeScene(random: Random, vocabulary: readonly SceneEntry[], options: ComposeOptions = {}): Scene {
-  const { size = 224, captions: captionCount = 5 } = options;
+  const { size = 224, captions: captionCount = 5, places = false } = options;
   const arrangement = drawArrangement(random);
   const wanted = rowsOf(arrangement).reduce((sum, n) => sum + n, 0);
   const [absent, ...entries] = drawEntries(random, vocabulary, wanted + 1);
@@ -77,7 +79,7 @@ export function composeScene(random: Random, vocabulary: readonly SceneEntry[], 
     return { noun, picture: random.pick(pictures), flip: mirrors && random.chance(0.5), boxes: boxes[i]! };
   });
   const background = drawBackground(random, new Set(entries.flatMap(({ noun }) => noun.name.split(' '))));
-  const phrasings = drawPhrasings(random, arrangement, captionCount);
+  const phrasings = drawPhrasings(random, arrangement, { captions: captionCount, places });
   const captions = phrasings.map((phrasing) => say(objects, background, phrasing));
   const scene = { size, background, arrangement, objects, phrasings, caption: captions[0]!, captions };
   return { ...scene, questions: askAbout(random, scene, absent!.noun) };
@@ -87,14 +89,18 @@ export function composeScene(random: Random, vocabulary: readonly SceneEntry[], 
  * The same things on the same ground with two of them exchanged, as `swapCaption` exchanges them: what the first scene's
  * captions say is false here. The questions stay behind. Undefined where a scene has one object.
  */
-export function exchangeObjects(random: Random, scene: Scene): Scene | undefined {
+export function exchangeObjects(
+  random: Random,
+  scene: Scene,
+  { places = false }: Pick<ComposeOptions, 'places'> = {},
+): Scene | undefined {
   const { arrangement, background, size } = scene;
   const exchanged = exchange(scene);
   if (!exchanged) return undefined;
   const counts = exchanged.map(({ boxes }) => boxes.length);
   const boxes = layOut(random, arrangement, { counts, size });
   const objects = exchanged.map((object, i): SceneObject => ({ ...object, boxes: boxes[i]! }));
-  const phrasings = drawPhrasings(random, arrangement, scene.phrasings.length);
+  const phrasings = drawPhrasings(random, arrangement, { captions: scene.phrasings.length, places });
   const captions = phrasings.map((phrasing) => say(objects, background, phrasing));
   return { size, background, arrangement, objects, phrasings, caption: captions[0]!, captions, questions: [] };
 }

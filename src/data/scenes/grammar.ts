@@ -40,19 +40,46 @@ const statements: Readonly<Record<Arrangement, readonly string[]>> = {
   '2+2': ['{a} and {b} above {c} and {d}', '{c} and {d} below {a} and {b}', '{c} and {d} under {a} and {b}'],
 };
 
+/** The same with the place before the thing: what is then to be named depends on where one looks. */
+const placeFirst: Readonly<Record<Arrangement, readonly string[]>> = {
+  '1': [],
+  '2': ['on the left {a}, on the right {b}', 'on the right {b}, on the left {a}'],
+  '1+1': ['at the top {a}, at the bottom {b}', 'at the bottom {b}, at the top {a}'],
+  '3': ['on the left {a}, in the middle {b}, on the right {c}', 'on the right {c}, in the middle {b}, on the left {a}'],
+  '1+1+1': [
+    'at the top {a}, in the middle {b}, at the bottom {c}',
+    'at the bottom {c}, in the middle {b}, at the top {a}',
+  ],
+  '1+2': ['at the top {a}, at the bottom {b} and {c}', 'at the bottom {b} and {c}, at the top {a}'],
+  '2+1': ['at the top {a} and {b}, at the bottom {c}', 'at the bottom {c}, at the top {a} and {b}'],
+  '2+2': ['at the top {a} and {b}, at the bottom {c} and {d}', 'at the bottom {c} and {d}, at the top {a} and {b}'],
+};
+
 const openings = ['', '', '', 'a picture of ', 'there is '];
 const grounds = ['', '', ' on ', ' against '];
 
-/** Up to `count` different phrasings for an arrangement. */
-export function drawPhrasings(random: Random, arrangement: Arrangement, count: number): Phrasing[] {
+/**
+ * Up to `captions` different phrasings for an arrangement. `places` puts others in the place of some, with the place first; the
+ * draws are the same with it and without.
+ */
+export function drawPhrasings(
+  random: Random,
+  arrangement: Arrangement,
+  { captions, places }: { captions: number; places: boolean },
+): Phrasing[] {
   const phrasings = new Map<string, Phrasing>();
-  for (let attempt = 0; attempt < 4 * count && phrasings.size < count; attempt++) {
+  for (let attempt = 0; attempt < 4 * captions && phrasings.size < captions; attempt++) {
     const statement = random.pick(statements[arrangement]);
     const opening = statement.startsWith('{') ? random.pick(openings) : '';
     const phrasing = { statement, opening, ground: random.pick(grounds) };
     phrasings.set(Object.values(phrasing).join('|'), phrasing);
   }
-  return [...phrasings.values()];
+  const drawn = [...phrasings.values()];
+  if (!places) return drawn;
+  return drawn.map((phrasing, i) => {
+    const statement = i % 2 === 1 ? placeFirst[arrangement][(i - 1) / 2] : undefined;
+    return statement === undefined ? phrasing : { ...phrasing, opening: '', statement };
+  });
 }
 
 const numbers = ['', '', 'two', 'three', 'four'];

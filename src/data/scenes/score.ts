@@ -67,8 +67,8 @@ const toOthers =
 /** The things named before and after follow each other so, in the order of the text. */
 const inOrder =
   (holds: Holds): Claim['holds'] =>
-  (before, after) =>
-    [...before, ...after].every((b, i, named) => i === 0 || holds(named[i - 1]!, b));
+  (first, second) =>
+    [...first, ...second].every((b, i, named) => i === 0 || holds(named[i - 1]!, b));
 
 const inTheMiddle: Claim['holds'] = (before, _, all) =>
   before.length > 0 &&
@@ -98,14 +98,18 @@ const claimsOf = (text: string): Claim[] =>
     )
     .sort((a, b) => a.start - b.start);
 
-/** A claim is about what is named since the claim before it, and until the one after it. */
+/**
+ * A claim is about what is named since the claim before it, and until the one after it; where a text begins with a place,
+ * the thing follows each.
+ */
 function relationsHold(scene: Scene, mentions: readonly Mention[], stated: readonly Claim[]): boolean {
   const named = (from: number, to: number) =>
     mentions.filter(({ start, end }) => start >= from && end <= to).map(({ object }) => object);
+  const placeFirst = named(0, stated[0]?.start ?? 0).length === 0;
   const holds = stated.map((claim, i) => {
     const before = named(stated[i - 1]?.end ?? 0, claim.start);
     const after = named(claim.end, stated[i + 1]?.start ?? Number.POSITIVE_INFINITY);
-    return claim.holds(before, after, scene.objects);
+    return placeFirst ? claim.holds(after, before, scene.objects) : claim.holds(before, after, scene.objects);
   });
   return holds.length > 0 && holds.every(Boolean);
 }
