@@ -26,6 +26,8 @@ it('is compiled anew for the first rows that are many, and when it is needed onl
     const attentionMask = value('int64', ids.shape, new BigInt64Array(rows * 2).fill(1n));
     return model.prefill({ inputIds: ids, attentionMask }, { copies });
   };
+  await model.prepare(2);
+  expect(notes).toEqual(['few is compiled']);
   await read(1, 1);
   await read(1, 3);
   expect(notes).toEqual(['few is compiled', 'few reads', 'few reads']);
