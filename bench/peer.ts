@@ -1,6 +1,6 @@
 /** Peers are Python programs that answer one line of JSON for each line they read: bench/peers. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { RuntimeError } from '../src/core/index.ts';
@@ -11,7 +11,7 @@ const cache = join(root, '.cache');
 const environment = join(cache, 'bench-venv');
 
 /** Ours, by the modules in bench/workers. */
-export type WorkerName = 'caption' | 'folder' | 'leak';
+type WorkerName = 'caption' | 'folder' | 'leak';
 
 /** A running peer. */
 export class Peer {
@@ -72,7 +72,6 @@ let isBuilt = false;
 /** A worker as it would be installed: as JavaScript, without the loader of sources. All are built on first use (a second). */
 function builtWorker(name: WorkerName): string {
   if (!isBuilt) {
-    const threads = ['src/data/decode-worker.ts', 'src/runtime/session-worker.ts'];
     const options = [
       '--no-config',
       '--unbundle',
@@ -84,7 +83,7 @@ function builtWorker(name: WorkerName): string {
       '--logLevel',
       'warn',
     ];
-    const entries = [...readdirSync(join(root, 'bench', 'workers')).map((file) => `bench/workers/${file}`), ...threads];
+    const entries = ['bench/workers/*.ts', 'src/*/*-worker.ts'];
     execFileSync('npx', ['tsdown', ...options, '--out-dir', built, ...entries], { cwd: root, stdio: ['ignore', 2, 2] });
     isBuilt = true;
   }

@@ -38,7 +38,7 @@ export class DecodePool {
       return await thread.ask({ source, augment });
     } catch (cause) {
       const { name, message } = cause as Error;
-      throw new (name === DataError.name ? DataError : RuntimeError)(message);
+      throw new (name === DataError.name ? DataError : RuntimeError)(message, { cause });
     }
   }
 

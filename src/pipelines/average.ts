@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { CheckpointError, isFloat, UsageError } from '../core/index.ts';
 import { type Checkpoint, readJsonObject, readTensor, streamSafetensors, type TensorSource } from '../hub/index.ts';
-import { scaleOf } from '../runtime/index.ts';
+import { weightOf } from '../runtime/index.ts';
 import { copyText } from './copy-text.ts';
 import { openModel } from './model-files.ts';
 import { requireFloats } from './quantised-folder.ts';
@@ -9,9 +9,9 @@ import { readWeight } from './read-weight.ts';
 
 /**
  * Writes the mean of the weights of models that went different ways from one start, as float32, one tensor at a time: often
- * better than each of them (WiSE-FT, Wortsman et al., CVPR 2022; model soups, ICML 2022). All else is the first model's. Throws UsageError for
- * fewer than two models and for quantised ones, CheckpointError naming the tensor that differs in shape or is missing; the
- * signal's reason between tensors.
+ * better than each of them (WiSE-FT, Wortsman et al., CVPR 2022; model soups, ICML 2022). All else is the first model's.
+ * Throws UsageError for fewer than two models and for quantised ones, CheckpointError naming the tensor that differs in shape
+ * or is missing; the signal's reason between tensors.
  */
 export async function averageModels(
   from: readonly string[],
@@ -36,10 +36,8 @@ async function openFloats(folder: string): Promise<Checkpoint> {
 }
 
 /** All but the scales of int8 matrices, which are part of these. */
-function weightNames({ entries }: Checkpoint): string[] {
-  const scales = new Set([...entries].filter(([, { dtype }]) => dtype === 'int8').map(([name]) => scaleOf(name)));
-  return [...entries.keys()].filter((name) => !scales.has(name));
-}
+const weightNames = ({ entries }: Checkpoint): string[] =>
+  [...entries.keys()].filter((name) => weightOf(name) === name || entries.get(weightOf(name))?.dtype !== 'int8');
 
 function requireSame(first: Checkpoint, other: Checkpoint): void {
   for (const name of new Set([first, other].flatMap(weightNames))) {

@@ -119,8 +119,11 @@ export class Sessions {
     this.seen.clear();
     const thread = this.#imageThread;
     this.#imageThread = undefined;
-    await this.#compiled.release();
-    await thread?.close();
+    try {
+      await this.#compiled.release();
+    } finally {
+      await thread?.close();
+    }
   }
 
   #imageSide(): SessionOptions {

@@ -170,6 +170,27 @@ describe('scenes', () => {
   it('need enough different nouns', () => {
     expect(() => composeScene(random(1), sceneVocabulary(rows.slice(0, 1)))).toThrow(/different nouns, found 1/);
   });
+
+  it('may say the place first in two captions, and are the same scenes then', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        const draw = (places: boolean) => composeScene(random(seed, 'scene'), vocabulary, { places });
+        const [plain, placed] = [draw(false), draw(true)];
+        const { captions, phrasings } = plain;
+        expect({ ...placed, captions, phrasings }).toEqual(plain);
+        const first = placed.captions.filter((caption, i) => caption !== captions[i]);
+        expect(first).toHaveLength(plain.objects.length > 1 ? 2 : 0);
+        for (const caption of first) {
+          expect(caption).toMatch(/^(on|at) the (left|right|top|bottom) /);
+          // "on the left bread" is not read: a name stands after an article, a number or nothing.
+          if (plain.objects.some(({ noun }) => noun.plural === undefined)) continue;
+          expect(scoreSceneCaption(placed, caption)).toMatchObject({ allNamed: true, relationRight: true });
+          const swapped = swapCaption(placed, placed.captions.indexOf(caption))!;
+          expect(scoreSceneCaption(placed, swapped)).toMatchObject({ allNamed: true, relationRight: false });
+        }
+      }),
+    );
+  });
 });
 
 describe('the score of a caption', () => {
@@ -182,6 +203,8 @@ describe('the score of a caption', () => {
     ['two cats left of red apples', true, true],
     ['a red apple on the right and a cat on the left', true, true],
     ['from left to right, a cat and a red apple', true, true],
+    ['on the left a cat, on the right a red apple', true, true],
+    ['on the right a cat, on the left a red apple', true, false],
     ['a red apple to the left of a cat', true, false],
     ['a cat above a red apple', true, false],
     ['a cat and a red apple', true, false],
