@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { floats, toNumbers, type Value } from '../src/core/index.ts';
@@ -115,6 +116,19 @@ describe('on a CLIP and a BERT as the hub has them', () => {
     const scale = toNumbers(model['vision_model.ln_vision.weight']!);
     expect(new Set(scale).size).toBeGreaterThan(1);
     for (const x of scale) expect(Math.abs(x - 1)).toBeLessThan(0.1); // six steps of Adam at a hundredth
+  });
+
+  it('anchors queries by what ln_vision makes of the features, and goes on with them', async () => {
+    const run = (...changes: string[]) => from('model.image_feature_pooling=1', 'run.warmup_lr=0', ...changes);
+    const first = 'run.max_steps=1'; // the rate of the first step is 0: what training begins with
+    expect(await train(await run(first, `run.output_dir=${folder}/as-drawn`))).toBe(true);
+    expect(await train(await run(first, `run.output_dir=${folder}/anchored`, 'run.anchor_queries=true'))).toBe(true);
+    const [drawn, anchored] = [await weights('as-drawn'), await weights('anchored')];
+    const changed = Object.keys(drawn).filter((name) => !isDeepStrictEqual(drawn[name], anchored[name]));
+    expect(changed).not.toEqual([]);
+    for (const name of changed) expect(name).toMatch(/crossattention\.attention\.(query|key)\.(weight|bias)$/);
+    const all = `run.output_dir=${folder}/anchored-on`;
+    expect(await train(await run(all, 'run.anchor_queries=true'))).toBe(true);
   });
 
   it('writes a model that matches, with the same features as in training', async () => {

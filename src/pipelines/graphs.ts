@@ -59,7 +59,7 @@ export function queriesGraph(p: Params, parts: Parts): Graph {
  * [batch, layers, H, Q, P].
  */
 export function attentionGraph(p: Params, parts: Parts): Graph<'cross_attention'> {
-  const layers = readQueries(p, parts).crossAttention.map((weights) => unsqueeze(weights, { axis: 1 }));
+  const layers = readQueries(p, parts).crossAttention.map(({ weights }) => unsqueeze(weights, { axis: 1 }));
   return { cross_attention: concat(layers, { axis: 1 }) };
 }
 

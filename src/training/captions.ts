@@ -8,6 +8,6 @@ import type { Drawn } from './step-images.ts';
 /** The data of their recipes. */
 export const captionData = dataSection(datasetConfig);
 
-/** One of a record's captions, drawn anew in every epoch, as the reference normalises it. */
-export const captionOf = ({ record, epoch, index }: Drawn<ImageTextRecord>, seed: number): string =>
-  blipCaption(drawCaption(record, { seed, epoch, index }));
+/** One of a record's captions, drawn anew in every epoch for its unit, as the reference normalises it. */
+export const captionOf = ({ record, epoch, unit }: Drawn<ImageTextRecord>, seed: number): string =>
+  blipCaption(drawCaption(record, { seed, epoch, index: unit }));

@@ -29,6 +29,30 @@ const frozenFeatures = (p: Params, pixelValues: Tensor, { encoder, pooling }: Re
 export const finishFeatures = (p: Params, frozen: Tensor, { encoder, pooling }: Reading): Tensor =>
   encoder.parts ? pool(encoder.parts.lnVision(p, frozen), { encoder, pooling }) : frozen;
 
+/** The features [N, P, Dv] as the Q-Former reads them, from what a frozen encoder made; `weights` by full names. */
+export async function finishedFeatures(
+  frozen: Value,
+  {
+    images,
+    weights,
+    session: options,
+  }: { images: Reading; weights: ReadonlyMap<string, Value>; session: SessionOptions },
+): Promise<Value> {
+  if (!images.encoder.parts) return frozen;
+  const [, ...shape] = frozen.shape;
+  const features = finishFeatures(
+    new Params().at('vision_model'),
+    input('frozen', 'float32', ['batch', ...shape]),
+    images,
+  );
+  const session = await compile({ features }, weightsFrom(weights), options);
+  try {
+    return (await session.run({ frozen })).features;
+  } finally {
+    await session.release();
+  }
+}
+
 /** Patches averaged in squares; `grid` where they are not all those of a square picture. */
 const pool = (
   features: Tensor,

@@ -7,20 +7,23 @@ import {
   trainsWithEncoder,
   writingLosses,
 } from '../blip2/index.ts';
-import { floats, random, UsageError, type Value } from '../core/index.ts';
+import { floats, joinRows, random, UsageError, type Value } from '../core/index.ts';
 import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
+import { anchorQueries } from './anchored-queries.ts';
 import { type captionData, captionOf } from './captions.ts';
+import { finishedFeatures } from './image-features.ts';
 import { writeModel } from './model-folder.ts';
 import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { type Recipe, runSection } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
 import { type BatchUse, type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
-import { padded } from './steps-by-length.ts';
+import { padded, sessionOptions } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
+import type { TrainingData } from './training-data.ts';
 
 /** What the tasks with stage 1's three objectives share. */
 
@@ -33,6 +36,8 @@ export const objectivesRun = runSection('recall').extend({
   matching_pairs: z.int().positive().optional(),
   /** ITM's negatives are drawn evenly until the first of these steps, and as hard as the reference's from the second. */
   hard_negatives: z.tuple([z.int().nonnegative(), z.int().nonnegative()]).default([0, 0]),
+  /** Queries begin by looking at a place each: see ./anchored-queries. For a frozen image encoder. */
+  anchor_queries: z.boolean().default(false),
   /** What each loss counts in the sum. Where ITC and ITM weigh 0, only captions are written. */
   loss_weights: z
     .strictObject({ itc: lossWeight, itm: lossWeight, itg: lossWeight })
@@ -72,11 +77,15 @@ export async function trainObjectives(
   options: TrainOptions,
 ): Promise<Task> {
   const { run } = recipe;
+  if (run.anchor_queries && !recipe.model.freeze_vit) {
+    throw new UsageError('run.anchor_queries: expected false, because model.freeze_vit is false');
+  }
   if (run.accum_grad_iters > 1 && run.matching_pairs !== undefined) {
     throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
   }
   const data = await openData(recipe, { images, dataset: openDataset }, options);
   const { config, trained, files } = await qformer(data.training.records);
+  const start = run.anchor_queries ? await anchored({ config, trained }, data.training, { images, run }) : trained;
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
   const kind: StepKind<ImageTextRecord, string> = {
@@ -91,7 +100,7 @@ export async function trainObjectives(
     },
     weight: () => 1,
     trains: trainsWithEncoder,
-    given: trained,
+    given: start,
     ...fresh,
   };
   const train = run.accum_grad_iters === 1 ? trainSteps : trainInParts(config, objectives);
@@ -107,6 +116,24 @@ export async function trainObjectives(
         tokenizers: { root: files },
       }),
   };
+}
+
+/** From how many pictures it is learned which place features come from. */
+const anchorPictures = 256;
+
+/** What a Q-Former starts from, its queries anchored by the pictures of the first steps. */
+async function anchored(
+  start: Pick<QFormerStart, 'config' | 'trained'>,
+  training: TrainingData<ImageTextRecord>,
+  { images, run }: { images: ReadEncoder; run: ObjectivesRecipe['run'] },
+): Promise<ReadonlyMap<string, Value>> {
+  const read: Value[] = [];
+  const steps = Math.min(run.max_steps, Math.ceil(anchorPictures / run.batch_size_train));
+  for (let step = 0; step < steps; step++) read.push((await training.at(step, steps)).imageFeeds.imageEmbeds!);
+  const session = sessionOptions(run);
+  const weights = await training.images.initial();
+  const features = await finishedFeatures(joinRows(read), { images, weights, session });
+  return anchorQueries({ ...start, features, prefixTokens: images.encoder.prefixTokens, session });
 }
 
 function lossGraph(

@@ -20,6 +20,8 @@ export interface Drawn<Item extends ImageRecord = ImageRecord> {
   readonly dataset: number;
   readonly epoch: number;
   readonly index: number;
+  /** The place of its unit, the records that belong together: twins are said the same way. */
+  readonly unit: number;
 }
 
 /** How steps see pictures: from cached features, through a frozen encoder, or through one that trains with the rest. */

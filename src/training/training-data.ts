@@ -134,11 +134,11 @@ export class TrainingData<Item extends ImageRecord> {
   }
 
   /** A record with its picture, or the next one whose picture can be used, so that batches keep their size. */
-  async #load(at: Omit<Drawn, 'record'>): Promise<{ drawn: Drawn<Item>; loaded: unknown }> {
+  async #load(at: Omit<Drawn, 'record' | 'unit'>): Promise<{ drawn: Drawn<Item>; loaded: unknown }> {
     const set = this.#sets[at.dataset]!;
     for (let tried = 0; ; tried++) {
       const index = (at.index + tried) % set.length;
-      const drawn = { ...at, index, record: set.record(index) };
+      const drawn = { ...at, index, unit: Math.floor(index / (set.together ?? 1)), record: set.record(index) };
       try {
         return { drawn, loaded: await this.images.load(drawn) };
       } catch (cause) {

@@ -25,7 +25,7 @@ export const twinScenes = defineDataset(
         const pair = Math.floor(index / 2);
         const draws = random(seed, 'twins', pair);
         const first = composeSeveral(draws, vocabulary, { size, places, most: max_objects });
-        const scene = index % 2 === 0 ? first : exchangeObjects(draws, first, { places })!;
+        const scene = index % 2 === 0 ? first : exchangeObjects(draws, first)!;
         const id = `twin scene ${seed}-${index}`;
         return { id, imageId: id, image: { kind: 'scene', folder: path, scene }, captions: scene.captions };
       },

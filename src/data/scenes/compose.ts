@@ -86,21 +86,17 @@ export function composeScene(random: Random, vocabulary: readonly SceneEntry[], 
 }
 
 /**
- * The same things on the same ground with two of them exchanged, as `swapCaption` exchanges them: what the first scene's
- * captions say is false here. The questions stay behind. Undefined where a scene has one object.
+ * The same things on the same ground with two of them exchanged, as `swapCaption` exchanges them, and said the same way: what
+ * the first scene's captions say is false here, and but for the order of words nothing tells theirs from these. The questions
+ * stay behind. Undefined where a scene has one object.
  */
-export function exchangeObjects(
-  random: Random,
-  scene: Scene,
-  { places = false }: Pick<ComposeOptions, 'places'> = {},
-): Scene | undefined {
-  const { arrangement, background, size } = scene;
+export function exchangeObjects(random: Random, scene: Scene): Scene | undefined {
+  const { arrangement, background, size, phrasings } = scene;
   const exchanged = exchange(scene);
   if (!exchanged) return undefined;
   const counts = exchanged.map(({ boxes }) => boxes.length);
   const boxes = layOut(random, arrangement, { counts, size });
   const objects = exchanged.map((object, i): SceneObject => ({ ...object, boxes: boxes[i]! }));
-  const phrasings = drawPhrasings(random, arrangement, { captions: scene.phrasings.length, places });
   const captions = phrasings.map((phrasing) => say(objects, background, phrasing));
   return { size, background, arrangement, objects, phrasings, caption: captions[0]!, captions, questions: [] };
 }

@@ -87,6 +87,7 @@ describe('an exchanged scene', () => {
         if (!twin) return;
         const shown = ({ objects }: Scene) => objects.map((o) => [o.picture.id, o.boxes.length]).sort();
         expect(shown(twin)).toEqual(shown(first));
+        expect(twin.captions).toEqual(first.captions.map((_, i) => swapCaption(first, i)));
         for (const [i] of first.captions.entries()) {
           const score = scoreSceneCaption(twin, swapCaption(first, i)!);
           expect(score).toMatchObject({ allNamed: true, relationRight: true });

@@ -25,8 +25,16 @@ export interface Hidden {
 export interface Pass extends Hidden {
   /** The keys and values of its positions, by layer: what later text can see of them. */
   readonly cache: readonly LayerCache[];
-  /** How much each query looks at each image token, [B, H, Q, P], by layer; only of layers with cross-attention. */
-  readonly crossAttention: readonly Tensor[];
+  /** By layer; only of layers with cross-attention. */
+  readonly crossAttention: readonly CrossAttention[];
+}
+
+/** How the queries see an image in one layer. */
+export interface CrossAttention {
+  /** What each query asks with: its state [B, Q, D] before the layer's cross-attention. */
+  readonly asking: Tensor;
+  /** How much each query looks at each image token, [B, H, Q, P]. */
+  readonly weights: Tensor;
 }
 
 /** An image's cross-attention keys and values, [B, H, P, d], by layer; undefined where a layer has no cross-attention. */
@@ -121,11 +129,11 @@ function crossAttention(
   x: Tensor,
   image: LayerCache,
   c: QFormerContext,
-): { queries: Tensor; weights: Tensor } {
+): { queries: Tensor } & CrossAttention {
   const { hidden_size: width, num_attention_heads: heads } = c.config;
   const q = splitHeads(linear(p.at('attention', 'query'), x, width), heads);
   const { y, weights } = attendWithWeights({ q, k: image.key, v: image.value, dropout: c.dropout });
-  return { queries: addNorm(p.at('output'), x, mergeHeads(y), c), weights };
+  return { queries: addNorm(p.at('output'), x, mergeHeads(y), c), asking: x, weights };
 }
 
 function feedForward(up: Params, down: Params, x: Tensor, c: QFormerContext): Tensor {
@@ -149,7 +157,7 @@ interface LayerPass {
   hidden: Hidden;
   own: LayerCache;
   /** Of the cross-attention, if the layer has one. */
-  weights: Tensor | undefined;
+  seen: CrossAttention | undefined;
 }
 
 /**
@@ -164,7 +172,7 @@ function layer(p: Params, x: Hidden, at: LayerContext, c: QFormerContext): Layer
     queries: queries && feedForward(p.at('intermediate_query'), p.at('output_query'), queries, c),
     text: attended.text && feedForward(p.at('intermediate'), p.at('output'), attended.text, c),
   };
-  return { hidden, own, weights: seen?.weights };
+  return { hidden, own, seen };
 }
 
 /**
@@ -184,14 +192,14 @@ export function qFormer(
 ): Pass {
   let hidden = x;
   const cache: LayerCache[] = [];
-  const crossAttention: Tensor[] = [];
+  const crossAttention: CrossAttention[] = [];
   for (let i = 0; i < context.config.num_hidden_layers; i++) {
     const at: LayerContext = { mask, image: image?.[i], past: past?.[i] };
-    const { hidden: next, own, weights } = layer(p.at('encoder', 'layer', i), hidden, at, context);
+    const { hidden: next, own, seen } = layer(p.at('encoder', 'layer', i), hidden, at, context);
     markBlock([hidden.queries, hidden.text], [next.queries, next.text]);
     hidden = next;
     cache.push(own);
-    if (weights) crossAttention.push(weights);
+    if (seen) crossAttention.push(seen);
   }
   return { ...hidden, cache, crossAttention };
 }

@@ -1,0 +1,154 @@
+import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { type Blip2Config, readImage } from '../blip2/index.ts';
+import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { input } from '../graph/index.ts';
+import { imageMemory } from '../models/index.ts';
+import { Params } from '../nn/index.ts';
+import { compile, type SessionOptions, weightsFrom } from '../runtime/index.ts';
+
+/**
+ * Queries that begin by looking at a place each. A Q-Former's queries all look at the whole picture, and from there
+ * neither ITC nor ITM nor ITG gets them apart in the steps that a small run has: nothing then says which of two things stands
+ * where. An image encoder's features tell where they come from, as a linear function nearly; so half of the heads of each
+ * cross-attention can be set, by least squares, to weigh the image by a Gaussian around a place of the query's own. What
+ * these heads read there, and all other weights, stay as they were. docs/findings.md has what it brings.
+ */
+
+/** What is anchored, and on what. */
+export interface AnchorInputs {
+  readonly config: Blip2Config;
+  /** The Q-Former, by full names. */
+  readonly trained: ReadonlyMap<string, Value>;
+  /** Of some tens of training pictures at least: [N, P, Dv], the last P − prefixTokens of a square picture, row by row. */
+  readonly features: Value;
+  readonly prefixTokens: number;
+  readonly session?: SessionOptions | undefined;
+}
+
+/** How far a query sees, as a share of the distance to the next query's place. */
+const reach = 0.7;
+/** What least squares add to the diagonal, in the mean of it: features say a place with noise, a query is known exactly. */
+const keyDamping = 1e-3;
+const queryDamping = 1e-6;
+/** Where class tokens are put: outside, so that no anchored head looks at them. */
+const outside = 3;
+
+/** `trained` with anchored queries. Throws UsageError where patches are no square, or heads too narrow for a place. */
+export async function anchorQueries(inputs: AnchorInputs): Promise<ReadonlyMap<string, Value>> {
+  const { config, features } = inputs;
+  const { num_query_tokens: queries, qformer_config: c } = config;
+  const width = c.hidden_size / c.num_attention_heads;
+  if (width < 3) throw new UsageError(`run.anchor_queries: expected heads of 3 at least, found a width of ${width}`);
+  const spread = (reach * 2) / Math.sqrt(queries);
+  // The logit of a place at p for a query at a: −|p − a|² / 2σ², but for what is the same for every place.
+  const places = placesOf(inputs);
+  const sought = anchors(queries).map(([x, y]) => [x, y, -0.5]);
+  const scale = Math.sqrt(Math.sqrt(width) / spread ** 2);
+  const key = fit(rowsOf(features), (row) => places[row % places.length]!, keyDamping);
+
+  const anchored = new Map(inputs.trained);
+  for (let layer = 0; layer < c.num_hidden_layers; layer += c.cross_attention_frequency) {
+    const asking = rowsOf(await askedWith({ ...inputs, trained: anchored }, layer / c.cross_attention_frequency));
+    const query = fit(asking, (row) => sought[row % queries]!, queryDamping);
+    for (const [part, map] of Object.entries({ key, query })) {
+      const name = `qformer.encoder.layer.${layer}.crossattention.attention.${part}`;
+      for (const kind of ['weight', 'bias'] as const) {
+        const full = `${name}.${kind}`;
+        anchored.set(full, inHeads(anchored.get(full)!, map[kind], { heads: c.num_attention_heads, width, scale }));
+      }
+    }
+  }
+  return anchored;
+}
+
+/** x, y and x² + y² of each image token, the picture's middle at 0 and its edges at ±1. */
+function placesOf({ features, prefixTokens }: AnchorInputs): number[][] {
+  const patches = features.shape[1]! - prefixTokens;
+  const side = Math.sqrt(patches);
+  if (!Number.isInteger(side)) {
+    throw new UsageError(`run.anchor_queries: expected patches of a square picture, found ${patches}`);
+  }
+  const at = (i: number) => (2 * i + 1) / side - 1;
+  const grid = Array.from({ length: patches }, (_, i) => {
+    const [x, y] = [at(i % side), at(Math.floor(i / side))];
+    return [x, y, x * x + y * y];
+  });
+  return [...Array.from({ length: prefixTokens }, () => [0, 0, outside]), ...grid];
+}
+
+/** A place [x, y] for each query, in rows of about as many as there are rows. */
+function anchors(queries: number): [number, number][] {
+  const rows = Math.round(Math.sqrt(queries));
+  return Array.from({ length: rows }, (_, row) => {
+    const count = Math.floor(((row + 1) * queries) / rows) - Math.floor((row * queries) / rows);
+    return Array.from({ length: count }, (__, i): [number, number] => [
+      (2 * i + 1) / count - 1,
+      (2 * row + 1) / rows - 1,
+    ]);
+  }).flat();
+}
+
+/** The states [N, Q, D] with which the queries ask in one of the layers that have cross-attention. */
+async function askedWith({ config, trained, features, session }: AnchorInputs, index: number): Promise<Value> {
+  const p = new Params();
+  const [, patches, width] = features.shape as [number, number, number];
+  const image = input('features', 'float32', ['batch', patches, width]);
+  const memory = imageMemory(p.at('qformer'), image, { config: config.qformer_config });
+  // The first layer's queries have not seen the image yet: their weights have, which makes it the graph's input.
+  const { asking, weights } = readImage(p, memory, config).crossAttention[index]!;
+  const compiled = await compile({ asking, weights }, weightsFrom(trained), session);
+  try {
+    return (await compiled.run({ features })).asking;
+  } finally {
+    await compiled.release();
+  }
+}
+
+/** The rows of the last dimension of a value. */
+interface Rows {
+  readonly data: Float32Array;
+  readonly width: number;
+}
+const rowsOf = (v: Value): Rows => ({ data: toFloat32(v), width: v.shape.at(-1)! });
+
+/** An affine map as a linear layer has it: weight [out][in]. */
+interface AffineMap {
+  readonly weight: number[][];
+  readonly bias: number[][];
+}
+
+/** The map from rows to their targets with the least squares, damped. Of many rows, as many as determine it well. */
+function fit({ data, width }: Rows, target: (row: number) => readonly number[], damping: number): AffineMap {
+  const count = data.length / width;
+  const draws = random(0, 'anchored queries');
+  const enough = 20 * width;
+  const taken = Array.from({ length: Math.min(count, enough) }, (_, i) => (count > enough ? draws.below(count) : i));
+  const x = new Matrix(taken.map((row) => [...data.subarray(row * width, (row + 1) * width)]));
+  const y = new Matrix(taken.map((row) => [...target(row)]));
+  const [xMean, yMean] = [x.mean('column'), y.mean('column')];
+  const xt = x.subRowVector(xMean).transpose();
+  const gram = xt.mmul(x);
+  gram.add(Matrix.eye(width).mul((damping * gram.trace()) / width));
+  const weight = new CholeskyDecomposition(gram).solve(xt.mmul(y.subRowVector(yMean))).transpose();
+  const shift = weight.mmul(Matrix.columnVector(xMean));
+  return { weight: weight.to2DArray(), bias: yMean.map((m, i) => [m - shift.get(i, 0)]) };
+}
+
+/** A linear layer's weight [D, in] or bias [D] with `map` in the first rows of the first half of its heads, and 0 below. */
+function inHeads(
+  value: Value,
+  map: readonly (readonly number[])[],
+  { heads, width, scale }: { heads: number; width: number; scale: number },
+): Value {
+  const data = toFloat32(value).slice();
+  const columns = data.length / (heads * width);
+  for (let head = 0; head < Math.floor(heads / 2); head++) {
+    const start = head * width * columns;
+    data.fill(0, start, start + width * columns);
+    data.set(
+      map.flat().map((w) => scale * w),
+      start,
+    );
+  }
+  return floats([...value.shape], data);
+}
