@@ -6,11 +6,13 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { random } from '../src/core/index.ts';
 import { type ImageTextRecord, openDataset } from '../src/data/index.ts';
+import { captionOf } from '../src/training/captions.ts';
 import { readRecipe } from '../src/training/index.ts';
 import { readStageOne } from '../src/training/pretrained.ts';
 import type { TrainOptions } from '../src/training/task.ts';
 import { type Batch, TrainingData } from '../src/training/training-data.ts';
 import { writeRandomModel } from './random-model.ts';
+import { writeSmallCutouts } from './small-cutouts.ts';
 
 const count = 5;
 let folder: string;
@@ -35,11 +37,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function open(file: string, options: TrainOptions = {}): Promise<TrainingData<ImageTextRecord>> {
+const open = (file: string, options: TrainOptions = {}) =>
+  openSet(`{ type: jsonl, path: ${join(folder, file)} }`, options);
+
+async function openSet(dataset: string, options: TrainOptions = {}): Promise<TrainingData<ImageTextRecord>> {
   const model = join(folder, 'model');
   const recipe = `task: retrieval
 model: { pretrained: ${model}, freeze_vit: true }
-data: { train: [{ type: jsonl, path: ${join(folder, file)} }], augment: true }
+data: { train: [${dataset}], augment: true }
 run: { output_dir: ${folder}/run, batch_size_train: 2, max_steps: 20, seed: 4, threads: 1 }
 `;
   await writeFile(join(folder, 'recipe.yaml'), recipe);
@@ -84,4 +89,19 @@ it('names a picture that cannot be used, or takes the next one and says so once'
   expect(messages).toHaveLength(1);
   expect(messages[0]).toMatch(/left out: record r2: .*bad\.png/);
   await Promise.all([strict.close(), lenient.close(), good.close()]);
+});
+
+it('shows twins in one batch, said the same way but for what is exchanged', async () => {
+  const cutouts = join(folder, 'cutouts');
+  await writeSmallCutouts(cutouts);
+  const data = await openSet(`{ type: twin_scenes, path: ${cutouts}, n: 8 }`);
+  const drawn = new Set<number>();
+  for (let step = 0; step < 3 * data.stepsPerEpoch; step++) {
+    const { items } = await data.at(step);
+    const [first, twin] = items.map((item) => item.record.captions.indexOf(captionOf(item, 4)));
+    expect(twin).toBe(first);
+    drawn.add(first!);
+  }
+  expect(drawn.size).toBeGreaterThan(1);
+  await data.close();
 });

@@ -131,6 +131,11 @@ describe('on a CLIP and a BERT as the hub has them', () => {
     expect(await train(await run(all, 'run.anchor_queries=true'))).toBe(true);
   });
 
+  it('anchors queries on a frozen encoder alone', async () => {
+    const run = from(`run.output_dir=${folder}/moving`, 'run.anchor_queries=true', 'model.freeze_vit=false');
+    await expect(train(await run)).rejects.toThrow(/run\.anchor_queries: expected false, because model\.freeze_vit/);
+  });
+
   it('writes a model that matches, with the same features as in training', async () => {
     const model = await Blip2.fromPretrained(join(folder, 'clip-run/model'));
     const [match] = await model.match(join(folder, '0.png'), ['a red dog']);

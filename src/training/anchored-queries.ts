@@ -1,10 +1,17 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { type Blip2Config, readImage } from '../blip2/index.ts';
-import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { floats, joinRows, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import type { ImageTextRecord } from '../data/index.ts';
 import { input } from '../graph/index.ts';
 import { imageMemory } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { compile, type SessionOptions, weightsFrom } from '../runtime/index.ts';
+import { finishedFeatures, finishFeatures } from './image-features.ts';
+import { type InitialOptions, startFrom } from './initial-values.ts';
+import type { ReadEncoder } from './pretrained.ts';
+import type { Recipe } from './recipe.ts';
+import { sessionOptions } from './steps-by-length.ts';
+import type { TrainingData } from './training-data.ts';
 
 /**
  * Queries that begin by looking at a place each. A Q-Former's queries all look at the whole picture, and from there
@@ -13,6 +20,35 @@ import { compile, type SessionOptions, weightsFrom } from '../runtime/index.ts';
  * cross-attention can be set, by least squares, to weigh the image by a Gaussian around a place of the query's own. What
  * these heads read there, and all other weights, stay as they were. docs/findings.md has what it brings.
  */
+
+/** From how many pictures it is learned which place features come from. */
+const pictures = 256;
+
+/** What a Q-Former starts from, what is new in it too, with its queries anchored by the pictures of the first steps. */
+export async function anchoredStart(
+  { config, trained }: Pick<AnchorInputs, 'config' | 'trained'>,
+  training: TrainingData<ImageTextRecord>,
+  { images, run, ...fresh }: Omit<InitialOptions, 'seed'> & { images: ReadEncoder; run: Recipe['run'] },
+): Promise<ReadonlyMap<string, Value>> {
+  const read: Value[] = [];
+  const steps = Math.min(run.max_steps, Math.ceil(pictures / run.batch_size_train));
+  for (let step = 0; step < steps; step++) read.push((await training.at(step, steps)).imageFeeds.imageEmbeds!);
+
+  const frozen = joinRows(read);
+  const p = new Params();
+  const finished = finishFeatures(p.at('vision_model'), input('frozen', 'float32', frozen.shape), images);
+  readImage(p, imageMemory(p.at('qformer'), finished, { config: config.qformer_config }), config);
+  const given = new Map([...trained, ...(await training.images.initial())]);
+  const start = startFrom(given, { seed: run.seed, ...fresh })({ declared: p.declared, trains: () => true });
+
+  const session = sessionOptions(run);
+  const features = await finishedFeatures(frozen, { images, weights: start, session });
+  const anchored = await anchorQueries({
+    ...{ config, trained: start, features, session },
+    prefixTokens: images.encoder.prefixTokens,
+  });
+  return new Map([...trained, ...anchored]);
+}
 
 /** What is anchored, and on what. */
 export interface AnchorInputs {

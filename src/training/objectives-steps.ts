@@ -7,23 +7,21 @@ import {
   trainsWithEncoder,
   writingLosses,
 } from '../blip2/index.ts';
-import { floats, joinRows, random, UsageError, type Value } from '../core/index.ts';
+import { floats, random, UsageError, type Value } from '../core/index.ts';
 import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
-import { anchorQueries } from './anchored-queries.ts';
+import { anchoredStart } from './anchored-queries.ts';
 import { type captionData, captionOf } from './captions.ts';
-import { finishedFeatures } from './image-features.ts';
 import { writeModel } from './model-folder.ts';
 import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { type Recipe, runSection } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
 import { type BatchUse, type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
-import { padded, sessionOptions } from './steps-by-length.ts';
+import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
-import type { TrainingData } from './training-data.ts';
 
 /** What the tasks with stage 1's three objectives share. */
 
@@ -85,7 +83,9 @@ export async function trainObjectives(
   }
   const data = await openData(recipe, { images, dataset: openDataset }, options);
   const { config, trained, files } = await qformer(data.training.records);
-  const start = run.anchor_queries ? await anchored({ config, trained }, data.training, { images, run }) : trained;
+  const start = run.anchor_queries
+    ? await anchoredStart({ config, trained }, data.training, { images, run, ...fresh })
+    : trained;
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
   const kind: StepKind<ImageTextRecord, string> = {
@@ -116,24 +116,6 @@ export async function trainObjectives(
         tokenizers: { root: files },
       }),
   };
-}
-
-/** From how many pictures it is learned which place features come from. */
-const anchorPictures = 256;
-
-/** What a Q-Former starts from, its queries anchored by the pictures of the first steps. */
-async function anchored(
-  start: Pick<QFormerStart, 'config' | 'trained'>,
-  training: TrainingData<ImageTextRecord>,
-  { images, run }: { images: ReadEncoder; run: ObjectivesRecipe['run'] },
-): Promise<ReadonlyMap<string, Value>> {
-  const read: Value[] = [];
-  const steps = Math.min(run.max_steps, Math.ceil(anchorPictures / run.batch_size_train));
-  for (let step = 0; step < steps; step++) read.push((await training.at(step, steps)).imageFeeds.imageEmbeds!);
-  const session = sessionOptions(run);
-  const weights = await training.images.initial();
-  const features = await finishedFeatures(joinRows(read), { images, weights, session });
-  return anchorQueries({ ...start, features, prefixTokens: images.encoder.prefixTokens, session });
 }
 
 function lossGraph(
