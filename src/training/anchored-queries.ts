@@ -80,12 +80,12 @@ export async function anchorQueries(inputs: AnchorInputs): Promise<ReadonlyMap<s
   const places = placesOf(inputs);
   const sought = anchors(queries).map(([x, y]) => [x, y, -0.5]);
   const scale = Math.sqrt(Math.sqrt(width) / spread ** 2);
-  const key = fit(rowsOf(features), (row) => places[row % places.length]!, keyDamping);
+  const key = leastSquares(rowsOf(features), (row) => places[row % places.length]!, keyDamping);
 
   const anchored = new Map(inputs.trained);
   for (let layer = 0; layer < c.num_hidden_layers; layer += c.cross_attention_frequency) {
     const asking = rowsOf(await askedWith({ ...inputs, trained: anchored }, layer / c.cross_attention_frequency));
-    const query = fit(asking, (row) => sought[row % queries]!, queryDamping);
+    const query = leastSquares(asking, (row) => sought[row % queries]!, queryDamping);
     for (const [part, map] of Object.entries({ key, query })) {
       const name = `qformer.encoder.layer.${layer}.crossattention.attention.${part}`;
       for (const kind of ['weight', 'bias'] as const) {
@@ -154,7 +154,7 @@ interface AffineMap {
 }
 
 /** The map from rows to their targets with the least squares, damped. Of many rows, as many as determine it well. */
-function fit({ data, width }: Rows, target: (row: number) => readonly number[], damping: number): AffineMap {
+function leastSquares({ data, width }: Rows, target: (row: number) => readonly number[], damping: number): AffineMap {
   const count = data.length / width;
   const draws = random(0, 'anchored queries');
   const enough = 20 * width;
