@@ -1,6 +1,6 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { type Blip2Config, readImage } from '../blip2/index.ts';
-import { floats, joinRows, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { copyOf, floats, joinRows, random, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
 import type { ImageTextRecord } from '../data/index.ts';
 import { input } from '../graph/index.ts';
 import { imageMemory } from '../models/index.ts';
@@ -23,6 +23,8 @@ import type { TrainingData } from './training-data.ts';
 
 /** From how many pictures it is learned which place features come from. */
 const pictures = 256;
+/** How many of them the queries read at a time: their keys and values take the memory. */
+const atOnce = 32;
 
 /** What a Q-Former starts from, what is new in it too, with its queries anchored by the pictures of the first steps. */
 export async function anchoredStart(
@@ -134,7 +136,12 @@ async function askedWith({ config, trained, features, session }: AnchorInputs, i
   const { asking, weights } = readImage(p, memory, config).crossAttention[index]!;
   const compiled = await compile({ asking, weights }, weightsFrom(trained), session);
   try {
-    return (await compiled.run({ features })).asking;
+    const read: Value[] = [];
+    for (let row = 0; row < features.shape[0]!; row += atOnce) {
+      const count = Math.min(atOnce, features.shape[0]! - row);
+      read.push(copyOf((await compiled.run({ features: viewRows(features, row, count) })).asking));
+    }
+    return joinRows(read);
   } finally {
     await compiled.release();
   }
