@@ -45,10 +45,8 @@ export async function anchoredStart(
 
   const session = sessionOptions(run);
   const features = await finishedFeatures(frozen, { images, weights: start, session });
-  const anchored = await anchorQueries({
-    ...{ config, trained: start, features, session },
-    prefixTokens: images.encoder.prefixTokens,
-  });
+  const { prefixTokens } = images.encoder;
+  const anchored = await anchorQueries({ config, trained: start, features, prefixTokens, session });
   return new Map([...trained, ...anchored]);
 }
 
@@ -99,6 +97,9 @@ export async function anchorQueries(inputs: AnchorInputs): Promise<ReadonlyMap<s
   return anchored;
 }
 
+/** The middle of part i of so many equal ones, from the picture's one edge at -1 to its other at 1. */
+const middle = (i: number, parts: number): number => (2 * i + 1) / parts - 1;
+
 /** x, y and x² + y² of each image token, the picture's middle at 0 and its edges at ±1. */
 function placesOf({ features, prefixTokens }: AnchorInputs): number[][] {
   const patches = features.shape[1]! - prefixTokens;
@@ -106,9 +107,8 @@ function placesOf({ features, prefixTokens }: AnchorInputs): number[][] {
   if (!Number.isInteger(side)) {
     throw new UsageError(`run.anchor_queries: expected patches of a square picture, found ${patches}`);
   }
-  const at = (i: number) => (2 * i + 1) / side - 1;
   const grid = Array.from({ length: patches }, (_, i) => {
-    const [x, y] = [at(i % side), at(Math.floor(i / side))];
+    const [x, y] = [middle(i % side, side), middle(Math.floor(i / side), side)];
     return [x, y, x * x + y * y];
   });
   return [...Array.from({ length: prefixTokens }, () => [0, 0, outside]), ...grid];
@@ -119,10 +119,7 @@ function anchors(queries: number): [number, number][] {
   const rows = Math.round(Math.sqrt(queries));
   return Array.from({ length: rows }, (_, row) => {
     const count = Math.floor(((row + 1) * queries) / rows) - Math.floor((row * queries) / rows);
-    return Array.from({ length: count }, (__, i): [number, number] => [
-      (2 * i + 1) / count - 1,
-      (2 * row + 1) / rows - 1,
-    ]);
+    return Array.from({ length: count }, (__, i): [number, number] => [middle(i, count), middle(row, rows)]);
   }).flat();
 }
 
