@@ -1,9 +1,9 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { type Blip2Config, readImage } from '../blip2/index.ts';
-import { copyOf, floats, joinRows, random, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
+import { floats, joinRows, random, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
 import type { ImageTextRecord } from '../data/index.ts';
 import { input } from '../graph/index.ts';
-import { imageMemory } from '../models/index.ts';
+import { crossAttentionLayers, imageMemory } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { compile, type SessionOptions, weightsFrom } from '../runtime/index.ts';
 import { finishedFeatures, finishFeatures } from './image-features.ts';
@@ -83,8 +83,8 @@ export async function anchorQueries(inputs: AnchorInputs): Promise<ReadonlyMap<s
   const key = leastSquares(rowsOf(features), (row) => places[row % places.length]!, keyDamping);
 
   const anchored = new Map(inputs.trained);
-  for (let layer = 0; layer < c.num_hidden_layers; layer += c.cross_attention_frequency) {
-    const asking = rowsOf(await askedWith({ ...inputs, trained: anchored }, layer / c.cross_attention_frequency));
+  for (const [index, layer] of crossAttentionLayers(c).entries()) {
+    const asking = rowsOf(await askedWith({ ...inputs, trained: anchored }, index));
     const query = leastSquares(asking, (row) => sought[row % queries]!, queryDamping);
     for (const [part, map] of Object.entries({ key, query })) {
       const name = `qformer.encoder.layer.${layer}.crossattention.attention.${part}`;
@@ -136,7 +136,8 @@ async function askedWith({ config, trained, features, session }: AnchorInputs, i
     const read: Value[] = [];
     for (let row = 0; row < features.shape[0]!; row += atOnce) {
       const count = Math.min(atOnce, features.shape[0]! - row);
-      read.push(copyOf((await compiled.run({ features: viewRows(features, row, count) })).asking));
+      const feeds = { features: viewRows(features, row, count) };
+      read.push((await compiled.run(feeds, { asking: null })).asking);
     }
     return joinRows(read);
   } finally {

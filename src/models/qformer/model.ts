@@ -49,6 +49,10 @@ export interface QFormerContext {
 
 const hasCrossAttention = (layer: number, { cross_attention_frequency: every }: QFormerConfig) => layer % every === 0;
 
+/** The layers that see the image. */
+export const crossAttentionLayers = (config: QFormerConfig): number[] =>
+  [...Array(config.num_hidden_layers).keys()].filter((layer) => hasCrossAttention(layer, config));
+
 /** imageEmbeds [B, P, Dv] as every cross-attention sees them. Computed once an image, whatever is asked about it. */
 export function imageMemory(p: Params, imageEmbeds: Tensor, { config }: QFormerContext): ImageMemory {
   const { hidden_size: width, num_attention_heads: heads } = config;
