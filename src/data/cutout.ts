@@ -9,6 +9,8 @@ const cutoutRow = z.object({
   image: z.string().min(1),
   caption: z.string().min(1),
   captions: z.array(z.string().min(1)).min(1),
+  /** Words that people filed it under, which need not be in its captions. */
+  tags: z.array(z.string()).optional(),
   source: z.string(),
   group: z.string(),
   subgroup: z.string(),

@@ -1,5 +1,15 @@
 import { join } from 'node:path';
-import { floatToHalf, isFloat, type StoredTensor, toFloat32 } from '../core/index.ts';
+import {
+  floatToHalf,
+  isFloat,
+  type JsonObject,
+  jsonObject,
+  type StoredTensor,
+  takeRows,
+  toFloat32,
+  UsageError,
+  type Value,
+} from '../core/index.ts';
 import {
   readJsonObject,
   readTensor,
@@ -9,9 +19,10 @@ import {
   writeText,
 } from '../hub/index.ts';
 import { readImageProcessorJson } from '../image/index.ts';
+import { wordBias, wordTable } from '../models/index.ts';
 import { quantisePerChannel } from '../quantise/index.ts';
 import { scaleOf } from '../runtime/index.ts';
-import { readTokenizerFiles } from '../text/index.ts';
+import { type PrunedTokenizer, pruneWordPiece, readTokenizerFiles } from '../text/index.ts';
 import { copyText } from './copy-text.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
 import { requireFloats } from './quantised-folder.ts';
@@ -20,6 +31,8 @@ import { asTransformersFolder, obstacles } from './transformers-folder.ts';
 export interface ExportOptions {
   /** For this library alone: the largest matrices as int8 with a scale per output channel, all else as float16. */
   readonly compact?: boolean | undefined;
+  /** Of a compact model that reads and writes by its Q-Former alone: keep so many word pieces, the first of its vocabulary. */
+  readonly words?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,19 +44,42 @@ export interface ExportOptions {
 export async function exportModel(
   from: string,
   to: string,
-  { compact = false, signal }: ExportOptions = {},
+  { compact = false, words, signal }: ExportOptions = {},
 ): Promise<string[]> {
   const model = await openModel(from);
   const json = await readJsonObject(join(from, 'config.json'));
   requireFloats(from, json);
   const why = compact ? ['it is compact'] : obstacles({ json, processor: model.processor });
   if (why.length === 0 && !model.instructed) return exportForTransformers({ model, json, to, signal });
-  const sources = [...model.checkpoint.entries].flatMap(([name, entry]) =>
-    compact ? compacted(name, entry) : [asStored(name, entry)],
+  const pruned = words === undefined ? undefined : await prunedTokenizer(model, words);
+  const ofWords = [wordTable, scaleOf(wordTable), wordBias];
+  const rowsOf = (name: string) => (ofWords.includes(name) ? pruned?.kept : undefined);
+  const entries = [...model.checkpoint.entries];
+  const scales = new Set(entries.flatMap(([name, { dtype }]) => (dtype === 'int8' ? [scaleOf(name)] : [])));
+  const sources = entries.flatMap(([name, entry]) =>
+    compact && !scales.has(name) ? compacted(name, entry, rowsOf(name)) : [asStored(name, entry, rowsOf(name))],
   );
   await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' }, signal);
   await copyText(from, to);
+  if (pruned) await writeVocabulary(to, { ...pruned, json });
   return why.length === 0 ? [] : [`transformers cannot load this model, only blip2 can: ${why.join('; ')}`];
+}
+
+/** Throws UsageError where a language model has words of its own. */
+async function prunedTokenizer({ folder, language }: ModelFiles, words: number): Promise<PrunedTokenizer> {
+  if (!language) return pruneWordPiece(await readTokenizerFiles(folder), [], words);
+  throw new UsageError(`${folder}: its words are those of its language model, which cannot be left out`);
+}
+
+/** A folder's tokenizer, and the vocabulary's size in its config.json. */
+async function writeVocabulary(
+  folder: string,
+  { files, kept, json }: PrunedTokenizer & { readonly json: JsonObject },
+): Promise<void> {
+  await writeText(join(folder, 'tokenizer.json'), JSON.stringify(files.tokenizer));
+  await writeJson(join(folder, 'tokenizer_config.json'), files.config);
+  const qformer = jsonObject(json.qformer_config, 'config.json: qformer_config');
+  await writeJson(join(folder, 'config.json'), { ...json, qformer_config: { ...qformer, vocab_size: kept.length } });
 }
 
 /** The folder as transformers writes it. What it has no place for stays behind, and is named. */
@@ -75,20 +111,24 @@ async function exportForTransformers({
   return [`transformers has no place for ${dropped.length} tensors, which stay behind: of ${[...parts].join(', ')}`];
 }
 
-const asStored = (name: string, entry: StoredTensor): TensorSource => ({
-  name,
-  dtype: entry.dtype,
-  shape: entry.shape,
-  data: async () => (await readTensor({ ...entry, name })).data,
-});
+/** An entry as it is, perhaps only these rows of it. */
+function asStored(name: string, entry: StoredTensor, rows?: readonly number[]): TensorSource {
+  const shape = rows ? [rows.length, ...entry.shape.slice(1)] : entry.shape;
+  return { name, dtype: entry.dtype, shape, data: async () => (await readRows(name, entry, rows)).data };
+}
 
-/** The matrices that make up most of a small model: those of the image encoder's and the Q-Former's layers. */
-const inInt8 = /^(vision_model|qformer\.encoder)\..*\.weight$/;
+async function readRows(name: string, entry: StoredTensor, rows: readonly number[] | undefined): Promise<Value> {
+  const all = await readTensor({ ...entry, name });
+  return rows ? takeRows(all, rows) : all;
+}
 
-function compacted(name: string, entry: StoredTensor): TensorSource[] {
-  const read = async () => toFloat32(await readTensor({ ...entry, name }));
-  const { shape } = entry;
-  if (!isFloat(entry.dtype)) return [asStored(name, entry)];
+/** The matrices that make up most of a small model: those of the image encoder's and the Q-Former's layers, and words. */
+const inInt8 = /^((vision_model|qformer\.encoder)\..*|embeddings\.word_embeddings)\.weight$/;
+
+function compacted(name: string, entry: StoredTensor, rows?: readonly number[]): TensorSource[] {
+  if (!isFloat(entry.dtype)) return [asStored(name, entry, rows)];
+  const shape = rows ? [rows.length, ...entry.shape.slice(1)] : entry.shape;
+  const read = async () => toFloat32(await readRows(name, entry, rows));
   const [out] = shape;
   if (out === undefined || shape.length !== 2 || !inInt8.test(name)) {
     return [{ name, dtype: 'float16', shape, data: async () => floatToHalf(await read()) }];

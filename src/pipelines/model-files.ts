@@ -4,7 +4,14 @@ import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import { ConfigError, type JsonObject, jsonObject } from '../core/index.ts';
 import { Checkpoint, readJsonObject } from '../hub/index.ts';
 import { type ImageProcessor, readImageProcessor } from '../image/index.ts';
-import { type ImageEncoder, imageEncoder, type LanguageModel, languageModel } from '../models/index.ts';
+import {
+  type ImageEncoder,
+  imageEncoder,
+  type LanguageModel,
+  languageModel,
+  wordBias,
+  wordTable,
+} from '../models/index.ts';
 import { checkVocabulary, type LanguageTokens, languageTokens, readTokenizer, type Tokenizer } from '../text/index.ts';
 
 /** A language model that stage 2 connects, with what it is written to and read with. */
@@ -47,8 +54,8 @@ export async function openModel(folder: string): Promise<ModelFiles> {
   const checkpoint = await Checkpoint.open(folder);
   checkpoint.entry(architectures[architectureOf(json, folder)]!);
   const has = (name: string) => checkpoint.entries.has(name);
-  const heads = { retrieval: has('itm_head.weight'), writing: has('cls.predictions.bias') };
-  const instructed = has('qformer.embeddings.word_embeddings.weight');
+  const heads = { retrieval: has('itm_head.weight'), writing: has(wordBias) };
+  const instructed = has(`qformer.${wordTable}`);
   const language = has('language_projection.weight') ? await openLanguageModel(folder, json) : undefined;
   return {
     folder,
@@ -93,7 +100,7 @@ async function openTokenizer(
   if (language && !instructed && !(await isFolder(own))) return undefined;
   const tokenizer = await readTokenizer(own);
   const withoutRow = tokenizer.special.image === undefined ? 0 : 1; // the queries stand where <image> does
-  const table = `${instructed ? 'qformer.' : ''}embeddings.word_embeddings.weight`;
+  const table = `${instructed ? 'qformer.' : ''}${wordTable}`;
   checkVocabulary(tokenizer, table, qformer_config.vocab_size + withoutRow);
   return tokenizer;
 }

@@ -9,6 +9,6 @@ export {
 } from './files.ts';
 export * from './language-tokens.ts';
 export * from './processor.ts';
-export * from './prune.ts';
 export * from './read.ts';
 export * from './tokenizer.ts';
+export * from './word-piece.ts';

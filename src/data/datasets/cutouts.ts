@@ -12,11 +12,14 @@ export const cutouts = defineDataset(
     path: z.string(),
     split: z.string().default('train'),
     sources: z.array(z.string()).optional(),
+    /** `tags`: in place of its captions a picture has a few of its tags, such as "card, wildcard, game" for a joker. */
+    captions: z.enum(['captions', 'tags']).default('captions'),
     /** So many pictures of one kind (`group` and `subgroup`) share a batch: negatives that are hard to tell apart. */
     alike: z.int().positive().default(1),
   }),
-  async ({ path, split, sources, alike }, onBad) => {
-    const read = await readCutouts(path, { split, sources, onBad });
+  async ({ path, split, sources, captions, alike }, onBad) => {
+    const all = await readCutouts(path, { split, sources, onBad });
+    const read = captions === 'tags' ? all.filter((row) => wordsOf(row).length > 0) : all;
     const rows = alike === 1 ? read : byKind(read);
     const records = rows.flatMap((row) => {
       const where = `${join(path, 'data.jsonl')}: id ${row.id}`;
@@ -24,7 +27,7 @@ export const cutouts = defineDataset(
         id: String(row.id),
         imageId: String(row.id),
         image: imageFile(join(path, row.image), `${where}: field image`),
-        captions: checkCaptions(row.captions, `${where}: field captions`),
+        captions: captions === 'tags' ? tagCaptions(row) : checkCaptions(row.captions, `${where}: field captions`),
       });
       return keepGood(make, onBad);
     });
@@ -38,4 +41,16 @@ function byKind(rows: readonly CutoutRow[]): CutoutRow[] {
   return random(0, 'kinds')
     .shuffle(rows)
     .sort((a, b) => (kind(a) < kind(b) ? -1 : Number(kind(a) > kind(b))));
+}
+
+/** Tags that are words: of clip art, some are what a program failed to print ("hash(0x885c2bc)"). */
+const wordsOf = ({ tags = [] }: CutoutRow): string[] => tags.filter((tag) => /^\p{L}[\p{L}' -]*$/u.test(tag));
+
+/** Four draws of up to three tags each; one that is alone stands after the caption, as it says too little. */
+function tagCaptions(row: CutoutRow): string[] {
+  const words = wordsOf(row);
+  const draws = random(row.id, 'tags');
+  const few = () => draws.shuffle(words).slice(0, 3);
+  const texts = words.length === 1 ? [[row.caption, ...words]] : [few(), few(), few(), few()];
+  return [...new Set(texts.map((text) => text.join(', ')))];
 }

@@ -302,6 +302,20 @@ describe.skipIf(!existsSync(join(shared, 'data.jsonl')))('the shared set', () =>
     expect(changes).toBe(new Set(kinds.values()).size);
   });
 
+  it('gives a few of their tags in place of captions', async () => {
+    const rows = new Map((await readCutouts(shared, { split: 'train' })).map((row) => [String(row.id), row]));
+    const tagged = all(await openDataset({ type: 'cutouts', path: shared, captions: 'tags' }));
+    expect(tagged.length).toBeGreaterThan(0.8 * rows.size);
+    for (const { id, captions } of tagged) {
+      const { tags = [], caption } = rows.get(id)!;
+      const texts = captions.map((text) => text.split(', '));
+      expect(texts.filter((words) => words.length > 3 && words[0] !== caption)).toEqual([]);
+      expect(texts.flat().filter((word) => !tags.includes(word) && !caption.includes(word))).toEqual([]);
+    }
+    expect(tagged.flatMap(({ captions }) => captions).filter((text) => text.includes('hash('))).toEqual([]);
+    expect(all(await openDataset({ type: 'cutouts', path: shared, captions: 'tags' }))).toEqual(tagged);
+  });
+
   it('gives scenes by number and seed, of the training split alone', async () => {
     const { splits } = JSON.parse(await readFile(join(shared, 'splits.json'), 'utf8'));
     const train = new Set<number>(splits.train);

@@ -1,15 +1,14 @@
 import { z } from 'zod';
 import { captionData } from '../captions.ts';
 import { fromStageOne, objectivesRun, trainObjectives } from '../objectives-steps.ts';
-import { readStageOne } from '../pretrained.ts';
+import { readStageOne, stageOneKeys } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';
 
 const recipe = z.strictObject({
   task: z.literal('retrieval'),
   model: z.strictObject({
-    /** A folder that a stage-1 run wrote. */
-    pretrained: z.string(),
+    ...stageOneKeys,
     ...encoderKeys({ frozen: false }),
   }),
   data: captionData,

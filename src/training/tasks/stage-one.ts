@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Blip2Config, parseBlip2Config } from '../../blip2/index.ts';
-import { floats, type JsonObject, toFloat32, type Value } from '../../core/index.ts';
+import type { JsonObject } from '../../core/index.ts';
 import type { Records } from '../../data/index.ts';
 import { bertToQFormer, Checkpoint, readJsonObject, resolveModel } from '../../hub/index.ts';
+import { wordTable } from '../../models/index.ts';
 import {
   blipCaption,
   pruneWordPiece,
@@ -20,9 +21,10 @@ import {
   type QFormerStart,
   trainObjectives,
 } from '../objectives-steps.ts';
-import { type ReadEncoder, readEncoder, readStageOne } from '../pretrained.ts';
+import { type ReadEncoder, readEncoder, readStageOne, stageOneKeys } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';
+import { tableRows } from '../vocabulary.ts';
 
 /** A new Q-Former between an image encoder and nothing. */
 const newQFormer = z.strictObject({
@@ -41,13 +43,16 @@ const newQFormer = z.strictObject({
   embed_dim: z.int().positive().default(256),
   /** Standard deviation of new weights; 0.02 suits a width of 768. */
   initializer_range: z.number().positive().default(0.02),
-  /** Keep only the word pieces that the training captions use, and single characters. */
+  /**
+   * Keep only the word pieces that the training captions use, and single characters. Other words are then read letter by
+   * letter; `vocabulary`, in a run that goes on, gives them back.
+   */
   prune_vocabulary: z.boolean().default(false),
 });
 type NewQFormer = z.infer<typeof newQFormer>;
 
 /** The folder that a stage-1 run wrote: encoder, Q-Former, heads and vocabulary are taken from it. */
-const pretrained = z.strictObject({ pretrained: z.string(), ...encoderKeys({ frozen: true }) });
+const pretrained = z.strictObject({ ...stageOneKeys, ...encoderKeys({ frozen: true }) });
 
 const recipe = z.strictObject({
   task: z.literal('stage1'),
@@ -101,21 +106,9 @@ async function fromBert(model: NewQFormer, images: ReadEncoder, records: Records
   const captions: string[] = [];
   for (let i = 0; i < records.length; i++) captions.push(...records.record(i).captions.map((c) => blipCaption(c)));
   const { kept, files } = pruneWordPiece(withDec, captions);
-  const words = trained.get('embeddings.word_embeddings.weight');
-  if (words) trained.set('embeddings.word_embeddings.weight', keptRows(words, kept));
+  const words = trained.get(wordTable);
+  if (words) trained.set(wordTable, tableRows(words, kept));
   return start(files);
-}
-
-/** Rows of a table; one that it does not have ([DEC], which BERT never saw) starts as the average of all. */
-function keptRows(table: Value, rows: readonly number[]): Value {
-  const [entries, width] = table.shape as [number, number];
-  const all = toFloat32(table);
-  const out = new Float32Array(rows.length * width);
-  for (const [i, row] of rows.entries()) {
-    if (row < entries) out.set(all.subarray(row * width, (row + 1) * width), i * width);
-    else for (let j = 0; j < all.length; j++) out[i * width + (j % width)]! += all[j]! / entries;
-  }
-  return floats([rows.length, width], out);
 }
 
 function configOf(

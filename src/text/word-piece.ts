@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ConfigError } from '../core/index.ts';
-import type { TokenizerFiles, TokenizerJson } from './files.ts';
+import { type TokenizerFiles, type TokenizerJson, vocabularySize } from './files.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 export interface PrunedTokenizer {
@@ -14,9 +14,10 @@ export interface PrunedTokenizer {
 /**
  * A WordPiece tokenizer reduced to what a corpus uses: its pieces, the special tokens, and single characters (letters,
  * digits and ASCII punctuation, alone and as continuations), so that any word can still be written. Longest-match-first
- * splits every text of the corpus as before. Throws ConfigError for other kinds of tokenizers.
+ * splits every text of the corpus as before. If there is room for more in `size`, the first of the vocabulary stay, which are
+ * the commonest in BERT's. Throws ConfigError for other kinds of tokenizers.
  */
-export function pruneWordPiece(files: TokenizerFiles, corpus: Iterable<string>): PrunedTokenizer {
+export function pruneWordPiece(files: TokenizerFiles, corpus: Iterable<string>, size = 0): PrunedTokenizer {
   const { model, post } = parts(files);
   const used = new Set(files.tokenizer.added_tokens.map((token) => token.id));
   for (const character of asciiCharacters()) {
@@ -27,12 +28,12 @@ export function pruneWordPiece(files: TokenizerFiles, corpus: Iterable<string>):
   }
   const tokenizer = new Tokenizer(files);
   for (const text of corpus) for (const id of tokenizer.encode(text)) used.add(id);
+  const others = inOrder(model.vocab).filter(([piece, id]) => isWorthKeeping(piece) && !used.has(id));
+  for (const [, id] of others.slice(0, Math.max(0, size - used.size))) used.add(id);
 
   const kept = [...used].sort((a, b) => a - b);
   const newId = new Map(kept.map((old, id) => [old, id]));
-  const pieces = Object.entries(model.vocab)
-    .filter(([, id]) => newId.has(id))
-    .sort(([, a], [, b]) => a - b);
+  const pieces = inOrder(model.vocab).filter(([, id]) => newId.has(id));
   return {
     kept,
     vocabulary: `${pieces.map(([piece]) => piece).join('\n')}\n`,
@@ -51,6 +52,35 @@ export function pruneWordPiece(files: TokenizerFiles, corpus: Iterable<string>):
   };
 }
 
+export interface ExtendedTokenizer {
+  /** The id in the larger vocabulary of each new piece: the first has the id that was the next one, and so on. */
+  readonly added: readonly number[];
+  readonly files: TokenizerFiles;
+}
+
+/**
+ * A WordPiece tokenizer with the pieces of a larger vocabulary that it lacks, in their order, after its own, whose ids stay:
+ * the way back from `pruneWordPiece`. Places that BERT left unused and pieces with letters beyond ASCII are not taken.
+ * Throws ConfigError for other kinds of tokenizers.
+ */
+export function extendWordPiece(files: TokenizerFiles, larger: TokenizerFiles): ExtendedTokenizer {
+  const { model } = parts(files);
+  const own = new Set([...Object.keys(model.vocab), ...files.tokenizer.added_tokens.map(({ content }) => content)]);
+  const pieces = inOrder(parts(larger).model.vocab).filter(([piece]) => isWorthKeeping(piece) && !own.has(piece));
+  const first = vocabularySize(files.tokenizer);
+  const vocab = { ...model.vocab, ...Object.fromEntries(pieces.map(([piece], i) => [piece, first + i])) };
+  return {
+    added: pieces.map(([, id]) => id),
+    files: { ...files, tokenizer: { ...files.tokenizer, model: { ...model, vocab } } },
+  };
+}
+
+/** Pieces of English: no letters beyond ASCII, and none of the places that BERT left unused. */
+const isWorthKeeping = (piece: string): boolean => /^[!-~]+$/.test(piece) && !/^\[unused\d+\]$/.test(piece);
+
+const inOrder = (vocabulary: Readonly<Record<string, number>>): [piece: string, id: number][] =>
+  Object.entries(vocabulary).sort(([, a], [, b]) => a - b);
+
 const wordPiece = z.looseObject({
   type: z.literal('WordPiece'),
   continuing_subword_prefix: z.string().default('##'),
@@ -67,7 +97,7 @@ function parts({ tokenizer, source }: TokenizerFiles): { model: z.infer<typeof w
   if (parsed.success) return { model: parsed.data.model, post: parsed.data.post_processor };
   const { path, message } = parsed.error.issues[0]!;
   throw new ConfigError(
-    `${source}: only a WordPiece vocabulary with a template can be pruned: ${path.join('.')}: ${message}`,
+    `${source}: only a WordPiece vocabulary with a template can be pruned or extended: ${path.join('.')}: ${message}`,
   );
 }
 

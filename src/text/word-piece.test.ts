@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../core/index.ts';
 import {
   bertFiles,
+  extendWordPiece,
   pruneWordPiece,
   readTokenizerFiles,
   Tokenizer,
@@ -64,6 +65,34 @@ describe('pruneWordPiece', () => {
     const bpe = { ...files, tokenizer: { ...files.tokenizer, model: { type: 'BPE' as const, vocab: {}, merges: [] } } };
     expect(() => pruneWordPiece(bpe, [])).toThrow(ConfigError);
     expect(() => pruneWordPiece(bpe, [])).toThrow(/only a WordPiece vocabulary.*model\.type/);
+  });
+});
+
+describe('extendWordPiece', () => {
+  it('gives back what was pruned: every text is split as the larger vocabulary splits it, and own ids stay', () => {
+    const { files: pruned } = pruneWordPiece(files, ['a bed']);
+    const { files: extended, added } = extendWordPiece(pruned, files);
+    const [before, small, after] = [new Tokenizer(files), new Tokenizer(pruned), new Tokenizer(extended)];
+    expect(after.vocabularySize).toBe(small.vocabularySize + added.length);
+    for (let id = 0; id < small.vocabularySize; id++) expect(after.piece(id)).toBe(small.piece(id));
+    for (const [i, id] of added.entries()) expect(after.piece(small.vocabularySize + i)).toBe(before.piece(id));
+    expect(after.special).toEqual(small.special);
+    const split = (tokenizer: Tokenizer, sentence: string) =>
+      tokenizer.encode(sentence).map((id) => tokenizer.piece(id));
+    expect(split(small, 'face')).not.toEqual(split(before, 'face'));
+    fc.assert(
+      fc.property(text, (sentence) => {
+        expect(split(after, sentence)).toEqual(split(before, sentence));
+      }),
+    );
+  });
+  it('takes neither letters beyond ASCII nor unused places', () => {
+    const larger = bertFiles([...pieces, '[unused0]', 'müde', 'zebra']);
+    const { added, files: extended } = extendWordPiece(pruneWordPiece(files, ['a bed']).files, larger);
+    expect(added).toContain(pieces.length + 2);
+    expect(Object.keys(extended.tokenizer.model.vocab)).not.toContain('[unused0]');
+    expect(Object.keys(extended.tokenizer.model.vocab)).not.toContain('müde');
+    expect(Object.keys(extended.tokenizer.model.vocab)).not.toContain('你');
   });
 });
 
