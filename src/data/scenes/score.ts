@@ -25,7 +25,7 @@ interface Claim {
 
 /**
  * Scores a caption of a scene by its words. An object is named where its noun phrase occurs whole, in the singular or
- * the plural, after an article, a number or nothing: "hot dog" does not name a dog. With `lenient`, its head noun
+ * the plural, after an article, a number, a place or nothing: "hot dog" does not name a dog. With `lenient`, its head noun
  * anywhere will do. Synonyms are not known.
  */
 export function scoreSceneCaption(scene: Scene, text: string, options: { lenient?: boolean } = {}): SceneScore {
@@ -41,7 +41,8 @@ export function scoreSceneCaption(scene: Scene, text: string, options: { lenient
 
 /** What may stand before a noun phrase, and after it: for a name is named whole, or not at all. */
 const place = 'above|over|below|under|beneath|between';
-const before = `(?<=^|[,.:;] ?|\\b(?:a|an|the|one|two|three|four|of|and|any|some|is|are|${place}) )`;
+const side = '(?:on|at|in) the (?:left|right|top|bottom|middle)';
+const before = `(?<=^|[,.:;] ?|\\b(?:a|an|the|one|two|three|four|of|and|any|some|is|are|${place}|${side}) )`;
 const after = `(?=$|[,.;?]| (?:and|on|in|at|to|is|are|left|right|from|against|with|${place})\\b)`;
 
 function mentionsOf(object: SceneObject, text: string, lenient: boolean): Mention[] {
