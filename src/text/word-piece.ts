@@ -59,14 +59,22 @@ export interface ExtendedTokenizer {
 }
 
 /**
- * A WordPiece tokenizer with the pieces of a larger vocabulary that it lacks, in their order, after its own, whose ids stay:
- * the way back from `pruneWordPiece`. Places that BERT left unused and pieces with letters beyond ASCII are not taken.
- * Throws ConfigError for other kinds of tokenizers.
+ * A WordPiece tokenizer with the pieces of a larger vocabulary that it lacks after its own, whose ids stay: the way back from
+ * `pruneWordPiece`. Those that a corpus uses come first, the others in their order. Places that BERT left unused and pieces
+ * with letters beyond ASCII are not taken. Throws ConfigError for other kinds of tokenizers.
  */
-export function extendWordPiece(files: TokenizerFiles, larger: TokenizerFiles): ExtendedTokenizer {
+export function extendWordPiece(
+  files: TokenizerFiles,
+  larger: TokenizerFiles,
+  corpus: Iterable<string> = [],
+): ExtendedTokenizer {
   const { model } = parts(files);
   const own = new Set([...Object.keys(model.vocab), ...files.tokenizer.added_tokens.map(({ content }) => content)]);
-  const pieces = inOrder(parts(larger).model.vocab).filter(([piece]) => isWorthKeeping(piece) && !own.has(piece));
+  const lacking = inOrder(parts(larger).model.vocab).filter(([piece]) => isWorthKeeping(piece) && !own.has(piece));
+  const used = new Set<number>();
+  const tokenizer = new Tokenizer(larger);
+  for (const text of corpus) for (const id of tokenizer.encode(text)) used.add(id);
+  const pieces = [...lacking.filter(([, id]) => used.has(id)), ...lacking.filter(([, id]) => !used.has(id))];
   const first = vocabularySize(files.tokenizer);
   const vocab = { ...model.vocab, ...Object.fromEntries(pieces.map(([piece], i) => [piece, first + i])) };
   return {

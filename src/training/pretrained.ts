@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { type Blip2Config, parseBlip2Config } from '../blip2/index.ts';
 import { ConfigError, type JsonObject, jsonObject, UsageError, type Value } from '../core/index.ts';
 import { input } from '../graph/index.ts';
@@ -15,7 +14,6 @@ import { type FrozenLanguageModel, languageModelOf } from './language-model.ts';
 import { readModelPart } from './model-part.ts';
 import type { EncoderKeys } from './recipe.ts';
 import { trainableWeights } from './trainable-weights.ts';
-import { withPiecesOf } from './vocabulary.ts';
 
 /** What training starts from: model folders, and what of them is used how. */
 
@@ -139,23 +137,13 @@ export async function readPretrained(
   };
 }
 
-/** What of a stage-1 model a task goes on from. */
-export const stageOneKeys = {
-  /** A folder that a stage-1 run wrote. */
-  pretrained: z.string(),
-  /** The BERT-style checkpoint that it began with, a folder or an id: word pieces that were pruned come back from there. */
-  vocabulary: z.string().optional(),
-};
-
 /** The same with the Q-Former's text side. Throws ConfigError where the model cannot read. */
 export async function readStageOne(
   folder: string,
-  { vocabulary, ...keys }: PictureKeys & { readonly vocabulary?: string | undefined } = { freeze_vit: true },
+  keys?: PictureKeys,
 ): Promise<PretrainedModel & { readonly files: TokenizerFiles }> {
   const { files, ...model } = await readPretrained(folder, keys);
-  if (files && model.trained.has(wordTable)) {
-    return vocabulary === undefined ? { ...model, files } : withPiecesOf(vocabulary, { ...model, files });
-  }
+  if (files && model.trained.has(wordTable)) return { ...model, files };
   throw new ConfigError(
     `${folder}: expected a model of stage 1, but its Q-Former has no ${wordTable} with a tokenizer`,
   );

@@ -8,9 +8,12 @@ import { writeJson, writeSafetensors, writeText } from '../hub/index.ts';
 import { wordBias, wordTable } from '../models/index.ts';
 import { bertFiles, Tokenizer } from '../text/index.ts';
 import { readStageOne } from './pretrained.ts';
+import { withPiecesOf } from './vocabulary.ts';
 
 const pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'bride', 'cat', 'glove', '##s'];
-const frozen = { freeze_vit: true };
+/** Training texts, of which one uses a piece that the model lacks. */
+const records = { length: 1, record: () => ({ ...picture, captions: ['a cat', 'two gloves'] }) };
+const picture = { id: '0', imageId: '0', image: { kind: 'file', path: 'x.png' } } as const;
 
 let folder: string;
 beforeAll(async () => {
@@ -32,7 +35,7 @@ async function writeBert(name: string, width: number): Promise<void> {
 
 it('gives a model the words that it lacks, with their embeddings, and leaves its own as they are', async () => {
   const model = await readStageOne(join(folder, 'model'));
-  const more = await readStageOne(join(folder, 'model'), { ...frozen, vocabulary: join(folder, 'bert') });
+  const more = await withPiecesOf(join(folder, 'bert'), model, records);
   const [before, after] = [new Tokenizer(model.files), new Tokenizer(more.files)];
   expect(before.encode('a bride')).toContain(before.require('unk'));
   expect(after.encode('gloves').map((id) => after.piece(id))).toEqual(['[CLS]', 'glove', '##s', '[SEP]']);
@@ -43,7 +46,8 @@ it('gives a model the words that it lacks, with their embeddings, and leaves its
   expect(table.shape).toEqual([before.vocabularySize + 3, 16]);
   expect(more.config.qformer_config.vocab_size).toBe(before.vocabularySize + 3);
   expect([...toFloat32(table).subarray(0, own.length)]).toEqual([...own]);
-  const rows = [5, 7, 8].flatMap((row) => Array<number>(16).fill(row));
+  // glove, ##s, which a text uses, and bride.
+  const rows = [7, 8, 5].flatMap((row) => Array<number>(16).fill(row));
   expect([...toFloat32(table).subarray(own.length)]).toEqual(rows);
 
   const bias = toFloat32(more.trained.get(wordBias)!);
@@ -51,8 +55,13 @@ it('gives a model the words that it lacks, with their embeddings, and leaves its
   expect([...bias.subarray(before.vocabularySize)]).toEqual(Array(3).fill(Math.min(...bias)));
 });
 
+it('leaves a model as it is where no checkpoint is named', async () => {
+  const model = await readStageOne(join(folder, 'model'));
+  expect(await withPiecesOf(undefined, model, records)).toBe(model);
+});
+
 it('refuses embeddings of another width', async () => {
-  const read = readStageOne(join(folder, 'model'), { ...frozen, vocabulary: join(folder, 'wide') });
-  await expect(read).rejects.toThrow(ConfigError);
-  await expect(read).rejects.toThrow(/wide: expected .*word_embeddings\.weight of width 16, found 24/);
+  const wide = withPiecesOf(join(folder, 'wide'), await readStageOne(join(folder, 'model')), records);
+  await expect(wide).rejects.toThrow(ConfigError);
+  await expect(wide).rejects.toThrow(/wide: expected .*word_embeddings\.weight of width 16, found 24/);
 });

@@ -1,8 +1,23 @@
+import { z } from 'zod';
 import type { Blip2Config } from '../blip2/index.ts';
 import { ConfigError, floats, toFloat32, type Value } from '../core/index.ts';
+import type { Records } from '../data/index.ts';
 import { bertToQFormer, Checkpoint, resolveModel } from '../hub/index.ts';
 import { wordBias, wordTable } from '../models/index.ts';
-import { extendWordPiece, readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
+import { blipCaption, extendWordPiece, readTokenizerFiles, type TokenizerFiles } from '../text/index.ts';
+
+/** What of a stage-1 model a task goes on from. */
+export const stageOneKeys = {
+  /** A folder that a stage-1 run wrote. */
+  pretrained: z.string(),
+  /** The BERT-style checkpoint that it began with, a folder or an id: word pieces that were pruned come back from there. */
+  vocabulary: z.string().optional(),
+};
+
+/** All that a dataset's texts say, as they are read. */
+export function* textsOf(records: Records): Generator<string> {
+  for (let i = 0; i < records.length; i++) yield* records.record(i).captions.map((caption) => blipCaption(caption));
+}
 
 /** What of a Q-Former depends on its vocabulary. */
 interface Words {
@@ -12,14 +27,20 @@ interface Words {
 }
 
 /**
- * A Q-Former with the word pieces that it lacks from the checkpoint which it began with, after its own. Training moves
+ * A Q-Former with the word pieces that it lacks from the checkpoint which it began with, after its own, those of the texts
+ * first. Training moves
  * embeddings so little (a cosine of 0.99 to what they were) that the checkpoint's fit among them: words that no caption
  * had are then read as BERT reads them and not letter by letter. The head begins by writing them as seldom as the rarest.
- * Throws ConfigError where the checkpoint has none or such of another width.
+ * Without a checkpoint it stays as it is. Throws ConfigError where the checkpoint has none or such of another width.
  */
-export async function withPiecesOf<Model extends Words>(checkpoint: string, model: Model): Promise<Model> {
+export async function withPiecesOf<Model extends Words>(
+  checkpoint: string | undefined,
+  model: Model,
+  records: Records,
+): Promise<Model> {
+  if (checkpoint === undefined) return model;
   const folder = await resolveModel(checkpoint);
-  const { added, files } = extendWordPiece(model.files, await readTokenizerFiles(folder));
+  const { added, files } = extendWordPiece(model.files, await readTokenizerFiles(folder), textsOf(records));
   const bert = new Map(Object.entries(bertToQFormer(await (await Checkpoint.open(folder)).readAll())));
   const [known, all] = [model.trained.get(wordTable)!, bert.get(wordTable)];
   if (all?.shape[1] !== known.shape[1]) {

@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import type { Records } from '../../data/index.ts';
 import { captionData } from '../captions.ts';
 import { fromStageOne, objectivesRun, trainObjectives } from '../objectives-steps.ts';
-import { readStageOne, stageOneKeys } from '../pretrained.ts';
+import { readStageOne } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';
+import { stageOneKeys, withPiecesOf } from '../vocabulary.ts';
 
 const recipe = z.strictObject({
   task: z.literal('retrieval'),
@@ -20,7 +22,8 @@ const recipe = z.strictObject({
  * a batch share ITC's target, and are never ITM's negatives.
  */
 export const retrieval = defineTask(recipe, async (recipe, options) => {
-  const { images, ...qformer } = await readStageOne(recipe.model.pretrained, recipe.model);
-  const start = { images, qformer: async () => qformer, ...fromStageOne, sharesTargets: true };
-  return trainObjectives(recipe, start, options);
+  const { model } = recipe;
+  const known = await readStageOne(model.pretrained, model);
+  const qformer = (records: Records) => withPiecesOf(model.vocabulary, known, records);
+  return trainObjectives(recipe, { images: known.images, qformer, ...fromStageOne, sharesTargets: true }, options);
 });

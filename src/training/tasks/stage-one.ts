@@ -6,7 +6,6 @@ import type { Records } from '../../data/index.ts';
 import { bertToQFormer, Checkpoint, readJsonObject, resolveModel } from '../../hub/index.ts';
 import { wordTable } from '../../models/index.ts';
 import {
-  blipCaption,
   pruneWordPiece,
   readTokenizerFiles,
   Tokenizer,
@@ -21,10 +20,10 @@ import {
   type QFormerStart,
   trainObjectives,
 } from '../objectives-steps.ts';
-import { type ReadEncoder, readEncoder, readStageOne, stageOneKeys } from '../pretrained.ts';
+import { type ReadEncoder, readEncoder, readStageOne } from '../pretrained.ts';
 import { encoderKeys } from '../recipe.ts';
 import { defineTask } from '../task.ts';
-import { tableRows } from '../vocabulary.ts';
+import { stageOneKeys, tableRows, textsOf, withPiecesOf } from '../vocabulary.ts';
 
 /** A new Q-Former between an image encoder and nothing. */
 const newQFormer = z.strictObject({
@@ -69,7 +68,12 @@ export const stageOne = defineTask(recipe, async (recipe, options) =>
 async function startOf(model: z.output<typeof recipe>['model']): Promise<ObjectivesStart> {
   if ('pretrained' in model) {
     const known = await readStageOne(model.pretrained, model);
-    return { images: known.images, qformer: async () => known, ...fromStageOne, sharesTargets: false };
+    return {
+      images: known.images,
+      qformer: (records) => withPiecesOf(model.vocabulary, known, records),
+      ...fromStageOne,
+      sharesTargets: false,
+    };
   }
   const images = await readEncoder(model);
   return {
@@ -103,9 +107,7 @@ async function fromBert(model: NewQFormer, images: ReadEncoder, records: Records
   });
   if (!model.prune_vocabulary) return start(withDec);
 
-  const captions: string[] = [];
-  for (let i = 0; i < records.length; i++) captions.push(...records.record(i).captions.map((c) => blipCaption(c)));
-  const { kept, files } = pruneWordPiece(withDec, captions);
+  const { kept, files } = pruneWordPiece(withDec, textsOf(records));
   const words = trained.get(wordTable);
   if (words) trained.set(wordTable, tableRows(words, kept));
   return start(files);
