@@ -277,6 +277,7 @@ describe.concurrent('usage', () => {
       'leave it out, or --max-new-tokens, --top-k',
     ],
     [['export', 'x.gguf', 'x', '--onnx'], 'leave out --compact, --onnx and --precision'],
+    [['export', 'x', 'y', '--words', '9'], '--words goes with --compact'],
     [['export', 'x.gguf', 'x', '--precision', 'int4'], 'leave out --compact, --onnx and --precision'],
     [['trace', '--out', 'x'], 'expected --image or --from'],
     [['trace', '--image', example, '-m', 'none', '--out', 'examples'], 'examples: expected a file to write to'],

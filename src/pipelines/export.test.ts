@@ -48,4 +48,5 @@ it("refuses to leave out a language model's words", async () => {
   const exported = exportModel(at('language'), at('none'), { compact: true, words: 12 });
   await expect(exported).rejects.toThrow(UsageError);
   await expect(exported).rejects.toThrow(/language: its words are those of its language model/);
+  await expect(exportModel(at('model'), at('none'), { words: 12 })).rejects.toThrow(UsageError);
 });

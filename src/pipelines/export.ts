@@ -39,13 +39,14 @@ export interface ExportOptions {
 /**
  * Writes a model to a folder that transformers loads, one tensor at a time; the model that transformers cannot hold is
  * copied as it is. Gives what whoever uses the folder has to know, in sentences. Throws ConfigError and CheckpointError
- * where the model cannot be read, UsageError where it was quantised; the signal's reason between tensors.
+ * where the model cannot be read, UsageError where it was quantised or `words` do not fit it; the signal's reason between tensors.
  */
 export async function exportModel(
   from: string,
   to: string,
   { compact = false, words, signal }: ExportOptions = {},
 ): Promise<string[]> {
+  if (words !== undefined && !compact) throw new UsageError('words are left out of compact models alone');
   const model = await openModel(from);
   const json = await readJsonObject(join(from, 'config.json'));
   requireFloats(from, json);

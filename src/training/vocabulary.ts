@@ -28,10 +28,10 @@ interface Words {
 
 /**
  * A Q-Former with the word pieces that it lacks from the checkpoint which it began with, after its own, those of the texts
- * first. Training moves
- * embeddings so little (a cosine of 0.99 to what they were) that the checkpoint's fit among them: words that no caption
- * had are then read as BERT reads them and not letter by letter. The head begins by writing them as seldom as the rarest.
- * Without a checkpoint it stays as it is. Throws ConfigError where the checkpoint has none or such of another width.
+ * first. Training moves embeddings so little (a cosine of 0.99 to what they were) that the checkpoint's fit among them: words
+ * that no caption had are then read as BERT reads them and not letter by letter. The head begins by writing them as seldom
+ * as the rarest. Without a checkpoint it stays as it is. Throws ConfigError where the checkpoint has no embeddings, or such
+ * of another width.
  */
 export async function withPiecesOf<Model extends Words>(
   checkpoint: string | undefined,
