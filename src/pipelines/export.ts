@@ -21,7 +21,7 @@ import {
 import { readImageProcessorJson } from '../image/index.ts';
 import { wordBias, wordTable } from '../models/index.ts';
 import { quantisePerChannel } from '../quantise/index.ts';
-import { scaleOf } from '../runtime/index.ts';
+import { scaleOf, scalesIn } from '../runtime/index.ts';
 import { type PrunedTokenizer, pruneWordPiece, readTokenizerFiles } from '../text/index.ts';
 import { copyText } from './copy-text.ts';
 import { type ModelFiles, openModel } from './model-files.ts';
@@ -55,11 +55,11 @@ export async function exportModel(
   const pruned = words === undefined ? undefined : await prunedTokenizer(model, words);
   const ofWords = [wordTable, scaleOf(wordTable), wordBias];
   const rowsOf = (name: string) => (ofWords.includes(name) ? pruned?.kept : undefined);
-  const entries = [...model.checkpoint.entries];
-  const scales = new Set(entries.flatMap(([name, { dtype }]) => (dtype === 'int8' ? [scaleOf(name)] : [])));
-  const sources = entries.flatMap(([name, entry]) =>
-    compact && !scales.has(name) ? compacted(name, entry, rowsOf(name)) : [asStored(name, entry, rowsOf(name))],
-  );
+  const scales = scalesIn(model.checkpoint.entries);
+  const sources = [...model.checkpoint.entries].flatMap(([name, entry]) => {
+    const part = partOf(name, entry, rowsOf(name));
+    return compact && !scales.has(name) ? compacted(part) : [asStored(part)];
+  });
   await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' }, signal);
   await copyText(from, to);
   if (pruned) await writeVocabulary(to, { ...pruned, json });
@@ -112,24 +112,27 @@ async function exportForTransformers({
   return [`transformers has no place for ${dropped.length} tensors, which stay behind: of ${[...parts].join(', ')}`];
 }
 
-/** An entry as it is, perhaps only these rows of it. */
-function asStored(name: string, entry: StoredTensor, rows?: readonly number[]): TensorSource {
-  const shape = rows ? [rows.length, ...entry.shape.slice(1)] : entry.shape;
-  return { name, dtype: entry.dtype, shape, data: async () => (await readRows(name, entry, rows)).data };
+/** What is written of an entry: all, or these rows. */
+interface Part extends Pick<TensorSource, 'name' | 'dtype' | 'shape'> {
+  read(): Promise<Value>;
 }
 
-async function readRows(name: string, entry: StoredTensor, rows: readonly number[] | undefined): Promise<Value> {
-  const all = await readTensor({ ...entry, name });
-  return rows ? takeRows(all, rows) : all;
+function partOf(name: string, entry: StoredTensor, rows: readonly number[] | undefined): Part {
+  const { dtype, shape } = entry;
+  const all = () => readTensor({ ...entry, name });
+  if (!rows) return { name, dtype, shape, read: all };
+  return { name, dtype, shape: [rows.length, ...shape.slice(1)], read: async () => takeRows(await all(), rows) };
 }
+
+const asStored = ({ read, ...part }: Part): TensorSource => ({ ...part, data: async () => (await read()).data });
 
 /** The matrices that make up most of a small model: those of the image encoder's and the Q-Former's layers, and words. */
 const inInt8 = /^((vision_model|qformer\.encoder)\..*|embeddings\.word_embeddings)\.weight$/;
 
-function compacted(name: string, entry: StoredTensor, rows?: readonly number[]): TensorSource[] {
-  if (!isFloat(entry.dtype)) return [asStored(name, entry, rows)];
-  const shape = rows ? [rows.length, ...entry.shape.slice(1)] : entry.shape;
-  const read = async () => toFloat32(await readRows(name, entry, rows));
+function compacted(part: Part): TensorSource[] {
+  const { name, dtype, shape } = part;
+  if (!isFloat(dtype)) return [asStored(part)];
+  const read = async () => toFloat32(await part.read());
   const [out] = shape;
   if (out === undefined || shape.length !== 2 || !inInt8.test(name)) {
     return [{ name, dtype: 'float16', shape, data: async () => floatToHalf(await read()) }];

@@ -1,7 +1,7 @@
 import { elements, type JsonObject, jsonObject } from '../core/index.ts';
 import { type Checkpoint, readTensor, type TensorEntry, type TensorSource } from '../hub/index.ts';
 import type { ImageProcessor } from '../image/index.ts';
-import { scaleOf } from '../runtime/index.ts';
+import { scalesIn } from '../runtime/index.ts';
 import { Tokenizer, type TokenizerFiles, withToken } from '../text/index.ts';
 import type { ModelFiles } from './model-files.ts';
 import { readWeight } from './read-weight.ts';
@@ -59,9 +59,8 @@ export function asTransformersFolder({ json, config, language, checkpoint, files
   const architecture = language ? 'Blip2ForConditionalGeneration' : 'Blip2ForImageTextRetrieval';
   const tokenizer = withToken(files, '<image>');
   const image = new Tokenizer(tokenizer).require('image');
-  const entries = [...checkpoint.entries.values()];
-  const scales = new Set(entries.flatMap(({ name, dtype }) => (dtype === 'int8' ? [scaleOf(name)] : [])));
-  const weights = entries.filter(({ name }) => !scales.has(name));
+  const scales = scalesIn(checkpoint.entries);
+  const weights = [...checkpoint.entries.values()].filter(({ name }) => !scales.has(name));
   const kept = weights.filter(({ name }) => places[architecture].test(name));
   const rows = language && Math.max(language.lm.vocabularySize, image + 1);
   return {

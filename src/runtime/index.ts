@@ -6,6 +6,7 @@ export {
   Session,
   type SessionOptions,
   scaleOf,
+  scalesIn,
   type Weights,
   weightOf,
   weightsFrom,

@@ -58,6 +58,9 @@ export const weightsFrom =
 
 /** The name of the scales of an int8 weight in a state dict. */
 export const scaleOf = (weight: string): string => `${weight}.scale`;
+/** The names of all scales of int8 weights in a state dict. */
+export const scalesIn = (state: Iterable<readonly [name: string, Pick<StoredTensor, 'dtype'>]>): Set<string> =>
+  new Set([...state].flatMap(([name, { dtype }]) => (dtype === 'int8' ? [scaleOf(name)] : [])));
 /** The weight that an entry has the scales of, or its own name. */
 export const weightOf = (entry: string): string => entry.replace(/\.scale$/, '');
 

@@ -26,8 +26,7 @@ export function pruneWordPiece(files: TokenizerFiles, corpus: Iterable<string>, 
       if (id !== undefined) used.add(id);
     }
   }
-  const tokenizer = new Tokenizer(files);
-  for (const text of corpus) for (const id of tokenizer.encode(text)) used.add(id);
+  for (const id of usedBy(corpus, files)) used.add(id);
   const others = inOrder(model.vocab).filter(([piece, id]) => isWorthKeeping(piece) && !used.has(id));
   for (const [, id] of others.slice(0, Math.max(0, size - used.size))) used.add(id);
 
@@ -71,9 +70,7 @@ export function extendWordPiece(
   const { model } = parts(files);
   const own = new Set([...Object.keys(model.vocab), ...files.tokenizer.added_tokens.map(({ content }) => content)]);
   const lacking = inOrder(parts(larger).model.vocab).filter(([piece]) => isWorthKeeping(piece) && !own.has(piece));
-  const used = new Set<number>();
-  const tokenizer = new Tokenizer(larger);
-  for (const text of corpus) for (const id of tokenizer.encode(text)) used.add(id);
+  const used = usedBy(corpus, larger);
   const pieces = [...lacking.filter(([, id]) => used.has(id)), ...lacking.filter(([, id]) => !used.has(id))];
   const first = vocabularySize(files.tokenizer);
   const vocab = { ...model.vocab, ...Object.fromEntries(pieces.map(([piece], i) => [piece, first + i])) };
@@ -81,6 +78,14 @@ export function extendWordPiece(
     added: pieces.map(([, id]) => id),
     files: { ...files, tokenizer: { ...files.tokenizer, model: { ...model, vocab } } },
   };
+}
+
+/** The ids that the texts of a corpus consist of. */
+function usedBy(corpus: Iterable<string>, files: TokenizerFiles): Set<number> {
+  const tokenizer = new Tokenizer(files);
+  const used = new Set<number>();
+  for (const text of corpus) for (const id of tokenizer.encode(text)) used.add(id);
+  return used;
 }
 
 /** Pieces of English: no letters beyond ASCII, and none of the places that BERT left unused. */

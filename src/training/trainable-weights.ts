@@ -1,10 +1,10 @@
 import { floats, multiplyRows, type StoredTensor, toFloat32, type Value } from '../core/index.ts';
 import { readTensor } from '../hub/index.ts';
-import { scaleOf } from '../runtime/index.ts';
+import { scaleOf, scalesIn } from '../runtime/index.ts';
 
 /** A state dict as values to train from: int8 weights are multiplied out by their rows' scales. */
 export async function trainableWeights(state: ReadonlyMap<string, StoredTensor>): Promise<Map<string, Value>> {
-  const scales = new Set([...state].flatMap(([name, { dtype }]) => (dtype === 'int8' ? [scaleOf(name)] : [])));
+  const scales = scalesIn(state);
   const weights = new Map<string, Value>();
   for (const [name, entry] of state) {
     if (scales.has(name)) continue;

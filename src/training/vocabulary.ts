@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Blip2Config } from '../blip2/index.ts';
-import { ConfigError, floats, toFloat32, type Value } from '../core/index.ts';
+import { ConfigError, floats, joinRows, toFloat32, type Value } from '../core/index.ts';
 import type { Records } from '../data/index.ts';
 import { bertToQFormer, Checkpoint, resolveModel } from '../hub/index.ts';
 import { wordBias, wordTable } from '../models/index.ts';
@@ -47,19 +47,20 @@ export async function withPiecesOf<Model extends Words>(
     const found = all ? String(all.shape[1]) : 'none';
     throw new ConfigError(`${folder}: expected ${wordTable} of width ${known.shape[1]}, found ${found}`);
   }
-  const words = joined(known, tableRows(all!, added));
+  const words = joinRows([asFloats(known), tableRows(all!, added)]);
   const trained = new Map(model.trained).set(wordTable, words);
   const bias = trained.get(wordBias);
   if (bias) {
     const rarest = toFloat32(bias).reduce((a, b) => Math.min(a, b));
-    trained.set(wordBias, joined(bias, floats([added.length], new Float32Array(added.length).fill(rarest))));
+    const seldom = floats([added.length], new Float32Array(added.length).fill(rarest));
+    trained.set(wordBias, joinRows([asFloats(bias), seldom]));
   }
   const qformer = { ...model.config.qformer_config, vocab_size: words.shape[0]! };
   return { ...model, files, trained, config: { ...model.config, qformer_config: qformer } };
 }
 
 /** Rows of a table; one that it does not have ([DEC], which BERT never saw) starts as the average of all. */
-export function tableRows(table: Value, rows: readonly number[]): Value {
+export function tableRows(table: Value, rows: readonly number[]): Value<'float32'> {
   const [entries, width] = table.shape as [number, number];
   const all = toFloat32(table);
   const out = new Float32Array(rows.length * width);
@@ -70,11 +71,4 @@ export function tableRows(table: Value, rows: readonly number[]): Value {
   return floats([rows.length, width], out);
 }
 
-/** Two values, one after the other along their first axis. */
-function joined(a: Value, b: Value): Value {
-  const [rows, ...rest] = a.shape as [number, ...number[]];
-  const out = new Float32Array(a.data.length + b.data.length);
-  out.set(toFloat32(a));
-  out.set(toFloat32(b), a.data.length);
-  return floats([rows + b.shape[0]!, ...rest], out);
-}
+const asFloats = (v: Value): Value<'float32'> => floats(v.shape, toFloat32(v));

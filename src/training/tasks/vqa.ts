@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ConfigError, DataError, type Value } from '../../core/index.ts';
 import { openQuestions, type QuestionRecord, questionDatasetConfig } from '../../data/index.ts';
+import { wordTable } from '../../models/index.ts';
 import { blipQuestion, fillIn } from '../../text/index.ts';
 import { trainLanguage } from '../language-steps.ts';
 import { type PretrainedModel, readStageTwo } from '../pretrained.ts';
@@ -52,8 +53,6 @@ export const vqa = defineTask(recipe, async (recipe, options) => {
   return trainLanguage(recipe, task, options);
 });
 
-const wordTable = 'qformer.embeddings.word_embeddings.weight';
-
 /** The model with the Q-Former's text side under InstructBLIP's names, whose queries read texts too. */
 function withReader<M extends PretrainedModel>(model: M, folder: string): M {
   const trained = new Map<string, Value>(
@@ -64,9 +63,9 @@ function withReader<M extends PretrainedModel>(model: M, folder: string): M {
       v,
     ]),
   );
-  if (model.files && trained.has(wordTable)) return { ...model, trained };
+  if (model.files && trained.has(`qformer.${wordTable}`)) return { ...model, trained };
   throw new ConfigError(
-    `${folder}: expected a Q-Former that reads text, but there is no ${wordTable.replace('qformer.', '')} with a ` +
+    `${folder}: expected a Q-Former that reads text, but there is no ${wordTable} with a ` +
       'tokenizer; model.qformer_text_input=false does without',
   );
 }
