@@ -1,12 +1,34 @@
-import { datasetConfig, drawCaption, type ImageTextRecord } from '../data/index.ts';
+import { z } from 'zod';
+import { datasetConfig, drawCaption, type ImageTextRecord, openDataset } from '../data/index.ts';
 import { blipCaption } from '../text/index.ts';
-import { dataSection } from './recipe.ts';
+import { exchangeHalves } from './exchanged-halves.ts';
+import type { ReadEncoder } from './pretrained.ts';
+import { dataSection, type Recipe } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
+import type { DataSource } from './training-data.ts';
 
 /** What the tasks that learn from captions share. */
 
 /** The data of their recipes. */
-export const captionData = dataSection(datasetConfig);
+export const captionData = dataSection(datasetConfig).extend({
+  /** The share of scenes that get the second half of another of their batch, and captions of both: see ./exchanged-halves. */
+  exchange_halves: z.number().min(0).max(1).default(0),
+});
+
+/** A recipe with these data. */
+export interface CaptionRecipe extends Recipe {
+  readonly data: z.output<typeof captionData>;
+}
+
+/** Where their records come from. */
+export const captionSource = (images: ReadEncoder, { data, run }: CaptionRecipe): DataSource<ImageTextRecord> => ({
+  images,
+  dataset: openDataset,
+  mix:
+    data.exchange_halves > 0
+      ? exchangeHalves(images.encoder, { rate: data.exchange_halves, seed: run.seed })
+      : undefined,
+});
 
 /** One of a record's captions, drawn anew in every epoch for its unit, as the reference normalises it. */
 export const captionOf = ({ record, epoch, unit }: Drawn<ImageTextRecord>, seed: number): string =>

@@ -137,7 +137,12 @@ class LessonTokens {
   readonly #maxLength: number;
 
   constructor(
-    { language, files, instructed, targets = 1 }: Omit<LanguageTask<ImageRecord>, 'lesson' | 'dataset'>,
+    {
+      language,
+      files,
+      instructed,
+      targets = 1,
+    }: Pick<LanguageTask<ImageRecord>, 'language' | 'files' | 'instructed' | 'targets'>,
     maxLength: number,
   ) {
     this.#language = language;

@@ -8,16 +8,16 @@ import {
   writingLosses,
 } from '../blip2/index.ts';
 import { floats, random, UsageError, type Value } from '../core/index.ts';
-import { type ImageTextRecord, openDataset, type Records } from '../data/index.ts';
+import type { ImageTextRecord, Records } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
 import { anchoredStart } from './anchored-queries.ts';
-import { type captionData, captionOf } from './captions.ts';
+import { type CaptionRecipe, captionOf, captionSource } from './captions.ts';
 import { writeModel } from './model-folder.ts';
 import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
-import { type Recipe, runSection } from './recipe.ts';
+import { runSection } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
 import { type BatchUse, type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
@@ -45,8 +45,7 @@ export const objectivesRun = runSection('recall').extend({
     .default({ itc: 1, itm: 1, itg: 1 }),
 });
 
-interface ObjectivesRecipe extends Recipe {
-  readonly data: z.output<typeof captionData>;
+interface ObjectivesRecipe extends CaptionRecipe {
   readonly run: z.output<typeof objectivesRun>;
 }
 
@@ -81,7 +80,7 @@ export async function trainObjectives(
   if (run.accum_grad_iters > 1 && run.matching_pairs !== undefined) {
     throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
   }
-  const data = await openData(recipe, { images, dataset: openDataset }, options);
+  const data = await openData(recipe, captionSource(images, recipe), options);
   const { config, trained, files } = await qformer(data.training.records);
   const start = run.anchor_queries
     ? await anchoredStart({ config, trained }, data.training, { images, run, ...fresh })

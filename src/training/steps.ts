@@ -66,7 +66,10 @@ export async function openData<Item extends ImageRecord>(
     model: { ...model, drop_path_rate: 0 },
     data: { ...data, train: data.eval, augment: false, patch_dropout: 0 },
   };
-  return { training, heldOut: await TrainingData.open(still, source, { ...options, name: 'data.eval' }) };
+  return {
+    training,
+    heldOut: await TrainingData.open(still, { ...source, mix: undefined }, { ...options, name: 'data.eval' }),
+  };
 }
 
 /** The steps of a recipe: a task but for the model at its end. */

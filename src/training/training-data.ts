@@ -23,6 +23,8 @@ import type { TrainOptions } from './task.ts';
 export interface DataSource<Item extends ImageRecord> {
   readonly images: ReadEncoder;
   readonly dataset: (d: DatasetChoice, o: OpenOptions) => Promise<Dataset<Item>>;
+  /** What a step makes of its batch, by the step alone; held-out data stay as they are. */
+  readonly mix?: ((batch: Batch<Item>, step: number) => Batch<Item>) | undefined;
 }
 
 /** One step's records and what its graph is fed of their pictures. */
@@ -49,16 +51,19 @@ export class TrainingData<Item extends ImageRecord> {
   readonly #plan: BatchPlan;
   readonly #maxSteps: number;
   readonly #onBad: ((error: DataError) => void) | undefined;
+  readonly #mix: DataSource<Item>['mix'];
   readonly #batches = new Map<number, Promise<Batch<Item>>>();
 
   private constructor(
     sets: readonly Records<Item>[],
     { run }: StepSettings,
-    open: { images: StepImages; records: Records<Item>; onBad: ((error: DataError) => void) | undefined; name: string },
+    open: Pick<TrainingData<Item>, 'images' | 'records'> &
+      Pick<DataSource<Item>, 'mix'> & { onBad: ((error: DataError) => void) | undefined; name: string },
   ) {
     this.images = open.images;
     this.records = open.records;
     this.#onBad = open.onBad && onceEach(open.onBad);
+    this.#mix = open.mix;
     this.#sets = sets;
     this.#maxSteps = run.max_steps;
     if (sets.every(({ length }) => length < run.batch_size_train)) {
@@ -91,7 +96,7 @@ export class TrainingData<Item extends ImageRecord> {
       if (length >= run.batch_size_train) continue;
       options.onMessage?.(`${name}[${i}] has ${length} pictures, fewer than a batch: no batch is drawn from it`);
     }
-    const records = concatenate(sets);
+    const open = { records: concatenate(sets), mix: source.mix, onBad, name };
     const { patch_dropout: rate } = data;
     const dropped = (images: StepImages) =>
       rate === 0
@@ -99,12 +104,12 @@ export class TrainingData<Item extends ImageRecord> {
         : withPatchDropout(images, PatchDropout.of(source.images, { rate, seed: run.seed, before: 'Q-Former' }));
     if (model.freeze_vit && !data.augment) {
       const cached = await cacheSets(sets, source.images, { folder: data.feature_cache, run, onBad, options });
-      return new TrainingData(cached.sets, settings, { images: dropped(cached.images), records, onBad, name });
+      return new TrainingData(cached.sets, settings, { ...open, images: dropped(cached.images) });
     }
     const images = model.freeze_vit
       ? dropped(await encodedImages(source.images, settings))
       : trainedImages(source.images, settings);
-    return new TrainingData(sets, settings, { images, records, onBad, name });
+    return new TrainingData(sets, settings, { ...open, images });
   }
 
   /** The batch of a step, with a look at those before `end`. Throws DataError naming a picture that cannot be used. */
@@ -130,7 +135,8 @@ export class TrainingData<Item extends ImageRecord> {
     const items = read.map(({ drawn }) => drawn);
     const pictures = read.map(({ loaded }) => loaded);
     const name = items.map(({ record }) => record.id).join(', ');
-    return { items, name, imageFeeds: await this.images.feeds(pictures, step) };
+    const batch = { items, name, imageFeeds: await this.images.feeds(pictures, step) };
+    return this.#mix?.(batch, step) ?? batch;
   }
 
   /** A record with its picture, or the next one whose picture can be used, so that batches keep their size. */

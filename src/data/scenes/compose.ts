@@ -3,7 +3,7 @@ import type { CutoutRow } from '../cutout.ts';
 import { drawBackground, nameBackground } from './background.ts';
 import { drawPhrasings, exchange, say } from './grammar.ts';
 import { layOut } from './layout.ts';
-import { type SceneNoun, sceneNoun } from './noun.ts';
+import { type SceneNoun, sceneNoun, standApart } from './noun.ts';
 import { askAbout } from './questions.ts';
 import { type Arrangement, arrangements, rowsOf, type Scene, type SceneObject } from './scene.ts';
 
@@ -110,7 +110,7 @@ function drawArrangement(random: Random): Arrangement {
   return '1';
 }
 
-/** Different entries whose names do not contain each other: "a cat" next to "a black cat" would be said wrongly. */
+/** Different entries that can stand in one caption. */
 function drawEntries(random: Random, vocabulary: readonly SceneEntry[], count: number): SceneEntry[] {
   const drawn: SceneEntry[] = [];
   for (let attempt = 0; drawn.length < count; attempt++) {
@@ -118,8 +118,7 @@ function drawEntries(random: Random, vocabulary: readonly SceneEntry[], count: n
       throw new DataError(`a scene needs ${count} cut-outs with different nouns, found ${drawn.length} in the data`);
     }
     const entry = random.pick(vocabulary);
-    const { name } = entry.noun;
-    if (drawn.every(({ noun }) => !noun.name.includes(name) && !name.includes(noun.name))) drawn.push(entry);
+    if (drawn.every(({ noun }) => standApart(noun, entry.noun))) drawn.push(entry);
   }
   return drawn;
 }

@@ -104,7 +104,8 @@ const isPlural = ({ name, plural }: SceneNoun): boolean => plural === undefined 
 /** The caption of a phrasing: `two red apples to the left of a bicycle on a green background`. */
 export function say(
   objects: readonly SceneObject[],
-  background: Background,
+  /** Undefined where no phrasing tells it. */
+  background: Background | undefined,
   { statement, opening, ground }: Phrasing,
 ): string {
   const named = (letter: string) => objects['abcd'.indexOf(letter)]!;
@@ -115,7 +116,7 @@ export function say(
   return [
     opening === 'there is ' ? `there ${verbOf(first)} ` : opening,
     told,
-    ground === '' ? '' : `${comma}${ground}${nameBackground(background)}`,
+    ground === '' || background === undefined ? '' : `${comma}${ground}${nameBackground(background)}`,
   ].join('');
 }
 

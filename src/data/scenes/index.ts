@@ -8,6 +8,7 @@ export {
   sceneVocabulary,
 } from './compose.ts';
 export { swapCaption } from './grammar.ts';
+export { captionsOfHalves, type Halves, halvesOf } from './halves.ts';
 export { type SceneNoun, sceneNoun } from './noun.ts';
 export { renderScene } from './render.ts';
 export type { Arrangement, Question, QuestionKind, Scene, SceneObject } from './scene.ts';

@@ -12,6 +12,9 @@ export interface SceneNoun {
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
+/** Whether two nouns can stand in one caption: "a cat" next to "a black cat" would be said wrongly. */
+export const standApart = (a: SceneNoun, b: SceneNoun): boolean => !a.name.includes(b.name) && !b.name.includes(a.name);
+
 /** Groups whose pictures are told apart by a detail, a text or a convention, not by what they show at a small size. */
 const unclearGroups = words('symbols smileys-emotion people-body flags unsorted science education');
 /** Their subgroups that are clear all the same. */

@@ -7,9 +7,11 @@ import { random } from '../../core/index.ts';
 import { decodeImage, type RawImage } from '../../image/index.ts';
 import { type CutoutRow, readCutouts } from '../cutout.ts';
 import {
+  captionsOfHalves,
   composeScene,
   composeSingle,
   exchangeObjects,
+  halvesOf,
   nameBackground,
   renderScene,
   type Scene,
@@ -94,6 +96,62 @@ describe('an exchanged scene', () => {
         }
       }),
     );
+  });
+});
+
+describe('halves of two scenes', () => {
+  it('have captions that name all that stands in them and say truly how', () => {
+    let joined = 0;
+    fc.assert(
+      fc.property(scene, scene, fc.nat(), (one, other, seed) => {
+        const [first, second] = [halvesOf(one), halvesOf(other)];
+        if (!first || first.cut !== second?.cut) return;
+        const captions = captionsOfHalves(random(seed, 'halves'), first, second);
+        if (!captions) return;
+        joined += 1;
+        const both = { ...one, objects: [...first.first, ...second.second] };
+        for (const caption of captions) {
+          expect(scoreSceneCaption(both, caption)).toMatchObject({ allNamed: true, relationRight: true });
+          expect(caption).not.toMatch(/background/);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    expect(joined).toBeGreaterThan(30);
+  });
+
+  it('are those of the middle', () => {
+    fc.assert(
+      fc.property(scene, (scene) => {
+        const halves = halvesOf(scene);
+        if (!halves) return;
+        expect([...halves.first, ...halves.second]).toEqual(scene.objects);
+        const middleOf = (box: { left: number; top: number; width: number; height: number }) =>
+          halves.cut === 'rows' ? box.top + box.height / 2 : box.left + box.width / 2;
+        for (const box of halves.first.flatMap(({ boxes }) => boxes)) {
+          expect(middleOf(box)).toBeLessThan(scene.size / 2);
+        }
+        for (const box of halves.second.flatMap(({ boxes }) => boxes)) {
+          expect(middleOf(box)).toBeGreaterThan(scene.size / 2);
+        }
+      }),
+    );
+    expect(halvesOf(find(({ arrangement }) => arrangement === '1'))).toBeUndefined();
+    expect(halvesOf(find(({ arrangement }) => arrangement === '3'))).toBeUndefined();
+  });
+
+  it('are not put together where names contain each other, or boxes overlap', () => {
+    const object = (name: string, left: number, width: number) => ({
+      ...{ noun: { name, head: name, plural: `${name}s` }, picture: { id: 0, image: '' }, flip: false },
+      boxes: [{ left, top: 0, width, height: 50 }],
+    });
+    const of = (first: string, second: string, [end, begin]: [number, number]) => ({
+      ...{ cut: 'columns' as const, first: [object(first, 0, end)], second: [object(second, begin, 224 - begin)] },
+    });
+    const apart = of('cat', 'dog', [100, 120]);
+    expect(captionsOfHalves(random(1), apart, of('apple', 'hat', [100, 120]))?.join()).toMatch(/cat.*hat|hat.*cat/);
+    expect(captionsOfHalves(random(1), apart, of('apple', 'black cat', [100, 120]))).toBeUndefined();
+    expect(captionsOfHalves(random(1), apart, of('apple', 'hat', [90, 99]))).toBeUndefined();
   });
 });
 

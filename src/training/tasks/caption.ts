@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type ImageTextRecord, openDataset } from '../../data/index.ts';
-import { captionData, captionOf } from '../captions.ts';
+import type { ImageTextRecord } from '../../data/index.ts';
+import { captionData, captionOf, captionSource } from '../captions.ts';
 import { trainLanguage } from '../language-steps.ts';
 import { readStageTwo } from '../pretrained.ts';
 import { encoderKeys, runSection } from '../recipe.ts';
@@ -29,7 +29,7 @@ export const caption = defineTask(recipe, async (recipe, options) => {
     ...two,
     config: { ...config, caption_prompt: model.prompt },
     given: trained,
-    dataset: openDataset,
+    ...captionSource(two.images, recipe),
     lesson: (drawn: Drawn<ImageTextRecord>) => wholeCaption(captionOf(drawn, run.seed), model.prompt),
   };
   return trainLanguage(recipe, task, options);

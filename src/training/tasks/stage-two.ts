@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Random, random, UsageError, type Value } from '../../core/index.ts';
-import { type ImageTextRecord, openDataset } from '../../data/index.ts';
-import { captionData, captionOf } from '../captions.ts';
+import type { ImageTextRecord } from '../../data/index.ts';
+import { captionData, captionOf, captionSource } from '../captions.ts';
 import { readLanguageModel } from '../language-model.ts';
 import { type Lesson, trainLanguage } from '../language-steps.ts';
 import { readStageOne } from '../pretrained.ts';
@@ -44,7 +44,7 @@ export const stageTwo = defineTask(recipe, async (recipe, options) => {
     given: model.from_scratch ? new Map<string, Value>() : trained,
     isNew: (name: string) =>
       model.from_scratch ? !name.startsWith('vision_model.') : name.startsWith('language_projection.'),
-    dataset: openDataset,
+    ...captionSource(one.images, recipe),
     lesson: (drawn: Drawn<ImageTextRecord>) => {
       const caption = captionOf(drawn, run.seed);
       if (!model.prefix_lm) return wholeCaption(caption, model.prompt);
