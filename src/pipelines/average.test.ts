@@ -1,10 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
 import { CheckpointError, isFloat, toFloat32, toNumbers, UsageError, type Value, value } from '../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../hub/index.ts';
+import { wordBias, wordTable } from '../models/index.ts';
+import { readTokenizerFiles, Tokenizer } from '../text/index.ts';
 import { averageModels } from './average.ts';
 import { Blip2 } from './blip2.ts';
 import { copyText } from './copy-text.ts';
@@ -55,6 +57,33 @@ it('is the mean of every float, and a model', async () => {
   }
   const model = await Blip2.fromPretrained(mean);
   expect(await model.caption([{ width: 2, height: 2, channels: 3, data: new Uint8Array(12) }])).toHaveLength(1);
+});
+
+it('averages rows of word pieces by piece, over the models that have it', async () => {
+  const other = await writeMultiple('other', 3);
+  // The other has two of the words in each other's place, and one of them under another name: it lacks that word.
+  const file = join(other, 'tokenizer.json');
+  const { model, ...tokenizer } = JSON.parse(await readFile(file, 'utf8'));
+  const { cat, dog, red, ...vocab }: Record<string, number> = model.vocab;
+  await writeFile(
+    file,
+    JSON.stringify({ ...tokenizer, model: { ...model, vocab: { ...vocab, cat: dog, dog: cat, purple: red } } }),
+  );
+  await averageModels([first, other], mean);
+  const [of, averaged] = await Promise.all([first, mean].map((path) => Checkpoint.open(path)));
+  for (const name of [wordTable, wordBias]) {
+    const [a, found] = await Promise.all([of!, averaged!].map((checkpoint) => readWeight(checkpoint, name)));
+    const width = a!.length / new Tokenizer(await readTokenizerFiles(first)).vocabularySize;
+    const row = (values: Float32Array, id: number) => [...values.slice(id * width, (id + 1) * width)];
+    const expected = (id: number, same: number) => row(a!, id).map((x, j) => (x + 3 * row(a!, same)[j]!) / 2);
+    const close = (id: number, values: readonly number[]) => {
+      for (const [j, x] of row(found!, id).entries()) expect(x).toBeCloseTo(values[j]!, 5);
+    };
+    close(cat!, expected(cat!, dog!));
+    close(dog!, expected(dog!, cat!));
+    close(red!, row(a!, red!));
+    close(vocab.apple!, expected(vocab.apple!, vocab.apple!));
+  }
 });
 
 it('reads int8 matrices with their scales', async () => {

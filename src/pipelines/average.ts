@@ -1,15 +1,25 @@
 import { join } from 'node:path';
-import { CheckpointError, isFloat, UsageError } from '../core/index.ts';
+import { CheckpointError, elements, isFloat, UsageError } from '../core/index.ts';
 import { type Checkpoint, readJsonObject, readTensor, streamSafetensors, type TensorSource } from '../hub/index.ts';
+import { wordBias, wordTable } from '../models/index.ts';
 import { weightOf } from '../runtime/index.ts';
+import type { Tokenizer } from '../text/index.ts';
 import { copyText } from './copy-text.ts';
-import { openModel } from './model-files.ts';
+import { type ModelFiles, openModel } from './model-files.ts';
 import { requireFloats } from './quantised-folder.ts';
 import { readWeight } from './read-weight.ts';
 
+/** A model to average. */
+interface Part {
+  readonly checkpoint: Checkpoint;
+  /** For each word piece of the first model its row here; undefined where it has none. All: where nothing reads. */
+  readonly rows: readonly (number | undefined)[] | undefined;
+}
+
 /**
  * Writes the mean of the weights of models that went different ways from one start, as float32, one tensor at a time: often
- * better than each of them (WiSE-FT, Wortsman et al., CVPR 2022; model soups, ICML 2022). All else is the first model's.
+ * better than each of them (WiSE-FT, Wortsman et al., CVPR 2022; model soups, ICML 2022). All else is the first model's, its
+ * word pieces too: where another has others (`model.vocabulary`), rows are averaged by piece, over the models that have it.
  * Throws UsageError for fewer than two models and for quantised ones, CheckpointError naming the tensor that differs in shape
  * or is missing; the signal's reason between tensors.
  */
@@ -18,22 +28,34 @@ export async function averageModels(
   to: string,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
-  const [first] = from;
-  if (first === undefined || from.length < 2) {
+  const [folder] = from;
+  if (folder === undefined || from.length < 2) {
     throw new UsageError(`average: expected two models or more, found ${from.length}`);
   }
-  const checkpoints = await Promise.all(from.map(openFloats));
-  const names = weightNames(checkpoints[0]!);
-  for (const other of checkpoints.slice(1)) requireSame(checkpoints[0]!, other);
-  const sources = names.map((name) => meanOf(name, checkpoints));
+  const models = await Promise.all(from.map(openFloats));
+  const first = models[0]!;
+  for (const other of models.slice(1)) requireSame(first.checkpoint, other.checkpoint);
+  const parts = models.map(({ checkpoint, tokenizer }) => ({ checkpoint, rows: rowsOf(first.tokenizer, tokenizer) }));
+  const sources = weightNames(first.checkpoint).map((name) => meanOf(name, parts));
   await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' }, signal);
-  await copyText(first, to);
+  await copyText(folder, to);
 }
 
-async function openFloats(folder: string): Promise<Checkpoint> {
+async function openFloats(folder: string): Promise<ModelFiles> {
   requireFloats(folder, await readJsonObject(join(folder, 'config.json')));
-  return (await openModel(folder)).checkpoint;
+  return openModel(folder);
 }
+
+/** Where each piece of the first model's vocabulary stands in another's. */
+function rowsOf(first: Tokenizer | undefined, other: Tokenizer | undefined): Part['rows'] {
+  if (!first || !other) return undefined;
+  const ids = Array.from({ length: other.vocabularySize }, (_, id) => id);
+  const idOf = new Map(ids.map((id) => [other.piece(id), id]));
+  return Array.from({ length: first.vocabularySize }, (_, id) => idOf.get(first.piece(id)));
+}
+
+/** Whether a tensor has a row for each word piece. */
+const isByPiece = (name: string): boolean => name.endsWith(wordTable) || name === wordBias;
 
 /** All but the scales of int8 matrices, which are part of these. */
 const weightNames = ({ entries }: Checkpoint): string[] =>
@@ -42,7 +64,8 @@ const weightNames = ({ entries }: Checkpoint): string[] =>
 function requireSame(first: Checkpoint, other: Checkpoint): void {
   for (const name of new Set([first, other].flatMap(weightNames))) {
     const [expected, found] = [first, other].map(({ entries }) => entries.get(name)?.shape);
-    if (expected?.join() === found?.join()) continue;
+    const counted = (shape: readonly number[] | undefined) => (isByPiece(name) ? shape?.slice(1) : shape)?.join();
+    if (counted(expected) === counted(found)) continue;
     const shown = (shape: readonly number[] | undefined) => (shape ? `[${shape.join(', ')}]` : 'none');
     throw new CheckpointError(
       `${other.path}: expected ${name} ${shown(expected)} as in ${first.path}, found ${shown(found)}; average models of one kind`,
@@ -51,14 +74,33 @@ function requireSame(first: Checkpoint, other: Checkpoint): void {
 }
 
 /** The mean of a float tensor; another, such as positions, as the first model has it. */
-function meanOf(name: string, checkpoints: readonly Checkpoint[]): TensorSource {
-  const { dtype, shape } = checkpoints[0]!.entry(name);
+function meanOf(name: string, parts: readonly Part[]): TensorSource {
+  const first = parts[0]!.checkpoint.entry(name);
+  const { dtype, shape } = first;
   if (!isFloat(dtype) && dtype !== 'int8') {
-    return { name, dtype, shape, data: async () => (await readTensor(checkpoints[0]!.entry(name))).data };
+    return { name, dtype, shape, data: async () => (await readTensor(first)).data };
   }
   const data = async () => {
-    const weights = await Promise.all(checkpoints.map((checkpoint) => readWeight(checkpoint, name)));
+    const weights = await Promise.all(parts.map(({ checkpoint }) => readWeight(checkpoint, name)));
+    if (isByPiece(name)) return meanByPiece(weights, parts, elements(shape.slice(1)));
     return weights[0]!.map((_, i) => weights.reduce((sum, weight) => sum + weight[i]!, 0) / weights.length);
   };
   return { name, dtype: 'float32', shape, data };
+}
+
+/** The first of some tables with a row for each word piece, each row the mean over those that have the piece. */
+function meanByPiece(tables: readonly Float32Array[], parts: readonly Part[], width: number): Float32Array {
+  const mean = tables[0]!.slice();
+  for (let row = 0; row * width < mean.length; row++) {
+    const same = tables.flatMap((table, i) => {
+      const { rows } = parts[i]!;
+      const own = rows && row < rows.length ? rows[row] : row; // past the vocabulary is padding
+      const values = own === undefined ? [] : table.subarray(own * width, (own + 1) * width);
+      return values.length > 0 ? [values] : [];
+    });
+    for (let j = 0; j < width; j++) {
+      mean[row * width + j] = same.reduce((sum, values) => sum + values[j]!, 0) / same.length;
+    }
+  }
+  return mean;
 }
