@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { datasetConfig, drawCaption, type ImageTextRecord, openDataset } from '../data/index.ts';
 import { blipCaption } from '../text/index.ts';
-import { exchangeHalves } from './exchanged-halves.ts';
+import { exchangeCells } from './exchanged-cells.ts';
 import type { ReadEncoder } from './pretrained.ts';
 import { dataSection, type Recipe } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
@@ -11,8 +11,8 @@ import type { DataSource } from './training-data.ts';
 
 /** The data of their recipes. */
 export const captionData = dataSection(datasetConfig).extend({
-  /** The share of scenes that get the second half of another of their batch, and captions of both: see ./exchanged-halves. */
-  exchange_halves: z.number().min(0).max(1).default(0),
+  /** The share of things in scenes that another scene's of the batch take the place of: see ./exchanged-cells. */
+  exchange_cells: z.number().min(0).max(1).default(0),
 });
 
 /** A recipe with these data. */
@@ -25,9 +25,7 @@ export const captionSource = (images: ReadEncoder, { data, run }: CaptionRecipe)
   images,
   dataset: openDataset,
   mix:
-    data.exchange_halves > 0
-      ? exchangeHalves(images.encoder, { rate: data.exchange_halves, seed: run.seed })
-      : undefined,
+    data.exchange_cells > 0 ? exchangeCells(images.encoder, { rate: data.exchange_cells, seed: run.seed }) : undefined,
 });
 
 /** One of a record's captions, drawn anew in every epoch for its unit, as the reference normalises it. */

@@ -1,4 +1,5 @@
 export { nameBackground } from './background.ts';
+export { type Cell, captionsOfCells, cellsOf } from './cells.ts';
 export {
   type ComposeOptions,
   composeScene,
@@ -8,7 +9,6 @@ export {
   sceneVocabulary,
 } from './compose.ts';
 export { swapCaption } from './grammar.ts';
-export { captionsOfHalves, type Halves, halvesOf } from './halves.ts';
 export { type SceneNoun, sceneNoun } from './noun.ts';
 export { renderScene } from './render.ts';
 export type { Arrangement, Question, QuestionKind, Scene, SceneObject } from './scene.ts';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { floats, random } from '../core/index.ts';
-import { composeScene, halvesOf, type ImageTextRecord, sceneVocabulary, scoreSceneCaption } from '../data/index.ts';
-import { type ExchangeOptions, exchangeHalves } from './exchanged-halves.ts';
+import { cellsOf, composeScene, type ImageTextRecord, sceneVocabulary, scoreSceneCaption } from '../data/index.ts';
+import { type ExchangeOptions, exchangeCells } from './exchanged-cells.ts';
 import type { Batch } from './training-data.ts';
 
 const vocabulary = sceneVocabulary(
@@ -34,31 +34,35 @@ const batch: Batch<ImageTextRecord> = {
   },
 };
 const exchange = (options: Partial<ExchangeOptions> = {}, step = 0, prefixTokens = 1) =>
-  exchangeHalves({ prefixTokens }, { rate: 1, seed: 5, ...options })(batch, step);
+  exchangeCells({ prefixTokens }, { rate: 1, seed: 5, ...options })(batch, step);
 
-it("gives a scene another's second half, in its features and in its captions", () => {
+it("gives a scene another's things, in its features and in its captions", () => {
   const { items, imageFeeds } = exchange();
   let exchanged = 0;
   for (const [row, { record }] of items.entries()) {
-    const own = halvesOf(scenes[row]!);
     const data = [...imageFeeds.imageEmbeds!.data].map(Number).slice(row * tokens * width, (row + 1) * tokens * width);
-    const partner = /with half of (\d+)$/.exec(record.id)?.[1];
-    if (partner === undefined) {
+    const from = /with parts of (.*)$/.exec(record.id)?.[1]?.split(', ').map(Number);
+    if (from === undefined) {
       expect(new Set(data)).toEqual(new Set([row]));
       expect(record.captions).toBe(scenes[row]!.captions);
       continue;
     }
     exchanged += 1;
-    const other = Number(partner);
+    const cells = cellsOf(scenes[row]!)!;
     const at = (index: number) => data[index * width]!;
-    expect(at(0)).toBe((row + other) / 2);
+    expect(at(0)).toBeCloseTo(from.reduce((a, b) => a + b) / from.length, 5);
     for (let patch = 0; patch < side * side; patch++) {
-      const along = own!.cut === 'rows' ? Math.floor(patch / side) : patch % side;
-      expect(at(1 + patch)).toBe(along < side / 2 ? row : other);
+      const [x, y] = [((patch % side) + 0.5) / side, (Math.floor(patch / side) + 0.5) / side];
+      const cell = cells.findIndex((cell) => x > cell.x[0] && x < cell.x[1] && y > cell.y[0] && y < cell.y[1]);
+      expect(at(1 + patch)).toBe(from[cell]);
     }
-    const both = { ...scenes[row]!, objects: [...own!.first, ...halvesOf(scenes[other]!)!.second] };
+    const objects = cells.map((cell, i) => {
+      const other = scenes[from[i]!]!;
+      return other.objects[cellsOf(other)!.indexOf(cell)]!;
+    });
     for (const caption of record.captions) {
-      expect(scoreSceneCaption(both, caption)).toMatchObject({ allNamed: true, relationRight: true });
+      const score = scoreSceneCaption({ ...scenes[row]!, objects }, caption);
+      expect(score).toMatchObject({ allNamed: true, relationRight: true });
     }
   }
   expect(exchanged).toBeGreaterThan(3);
@@ -79,9 +83,9 @@ it('leaves the batch that it was given as it was', () => {
 });
 
 it('asks for the features of square pictures', () => {
-  expect(() => exchange({}, 0, 3)).toThrow(/exchange_halves: expected patches of a square picture, found 14/);
-  const trained = exchangeHalves({ prefixTokens: 1 }, { rate: 1, seed: 5 });
+  expect(() => exchange({}, 0, 3)).toThrow(/exchange_cells: expected patches of a square picture, found 14/);
+  const trained = exchangeCells({ prefixTokens: 1 }, { rate: 1, seed: 5 });
   expect(() => trained({ ...batch, imageFeeds: {} }, 0)).toThrow(
-    /exchange_halves: expected 0, because the image encoder/,
+    /exchange_cells: expected 0, because the image encoder/,
   );
 });

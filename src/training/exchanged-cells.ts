@@ -1,0 +1,88 @@
+import { floats, type Random, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { type Cell, captionsOfCells, cellsOf, type ImageTextRecord, type Scene } from '../data/index.ts';
+import type { ImageEncoder } from '../models/index.ts';
+import type { Batch } from './training-data.ts';
+
+export interface ExchangeOptions {
+  /** The share of things that another scene's take the place of. */
+  readonly rate: number;
+  readonly seed: number;
+}
+
+/**
+ * Scenes that exchange cells: CutMix (Yun et al., ICCV 2019) of features that are computed once, with captions that are true of
+ * what comes of it. From as many scenes as were ever encoded this makes pictures that no step has seen: what stands beside a
+ * thing is drawn anew every time, and says nothing of it.
+ */
+export const exchangeCells =
+  ({ prefixTokens }: Pick<ImageEncoder, 'prefixTokens'>, { rate, seed }: ExchangeOptions) =>
+  (batch: Batch<ImageTextRecord>, step: number): Batch<ImageTextRecord> => {
+    const { imageEmbeds } = batch.imageFeeds;
+    if (imageEmbeds === undefined) {
+      throw new UsageError('data.exchange_cells: expected 0, because the image encoder trains');
+    }
+    const draws = random(seed, 'cells', step);
+    const places = batch.items.flatMap(({ record: { image } }, row) =>
+      image.kind === 'scene' ? placesIn(image.scene, row) : [],
+    );
+    const features = floats([...imageEmbeds.shape], toFloat32(imageEmbeds).slice());
+    const items = batch.items.map((drawn, row) => {
+      const { record } = drawn;
+      const own = places.filter((place) => place.row === row);
+      const drawnFor = own.map((place) => (draws.chance(rate) ? another(place, places, draws) : place));
+      if (record.image.kind !== 'scene' || drawnFor.every((place) => place.row === row)) return drawn;
+      const objects = drawnFor.map(({ object }) => object);
+      const captions = captionsOfCells(draws, record.image.scene.arrangement, objects);
+      if (captions === undefined) return drawn;
+      takeCells(features, imageEmbeds, { row, places: drawnFor, prefixTokens });
+      const id = `${record.id} with parts of ${drawnFor.map((place) => batch.items[place.row]!.record.id).join(', ')}`;
+      return { ...drawn, record: { ...record, id, imageId: id, captions } };
+    });
+    return { ...batch, items, imageFeeds: { ...batch.imageFeeds, imageEmbeds: features } };
+  };
+
+/** A thing in its cell of the picture in a row of the batch. */
+interface Place {
+  readonly row: number;
+  readonly cell: Cell;
+  readonly object: Scene['objects'][number];
+}
+
+const placesIn = (scene: Scene, row: number): Place[] =>
+  (cellsOf(scene) ?? []).map((cell, i) => ({ row, cell, object: scene.objects[i]! }));
+
+/** A place of the same cell in another picture; itself where there is none. */
+function another(place: Place, places: readonly Place[], draws: Random): Place {
+  const alike = places.filter(({ cell, row }) => cell === place.cell && row !== place.row);
+  return alike.length === 0 ? place : draws.pick(alike);
+}
+
+/** Writes the cells of `places` of `from` [B, P, D] over those of picture `row` of `to`. */
+function takeCells(
+  to: Value<'float32'>,
+  from: Value,
+  { row, places, prefixTokens }: { row: number; places: readonly Place[]; prefixTokens: number },
+): void {
+  const [, tokens, width] = from.shape as [number, number, number];
+  const side = Math.sqrt(tokens - prefixTokens);
+  if (!Number.isInteger(side)) {
+    throw new UsageError(`data.exchange_cells: expected patches of a square picture, found ${tokens - prefixTokens}`);
+  }
+  const data = toFloat32(from);
+  const token = (values: Float32Array, picture: number, index: number) => {
+    const at = (picture * tokens + index) * width;
+    return values.subarray(at, at + width);
+  };
+  // Tokens before the patches are of the whole picture: those of all that it is made of count.
+  for (let index = 0; index < prefixTokens; index++) {
+    const all = places.map((place) => token(data, place.row, index));
+    token(to.data, row, index).set(all[0]!.map((_, i) => all.reduce((sum, x) => sum + x[i]!, 0) / all.length));
+  }
+  for (const { cell, row: picture } of places) {
+    for (let patch = 0; patch < side * side; patch++) {
+      const [x, y] = [(patch % side) / side, Math.floor(patch / side) / side];
+      const inside = x >= cell.x[0] && x < cell.x[1] && y >= cell.y[0] && y < cell.y[1];
+      if (inside) token(to.data, row, prefixTokens + patch).set(token(data, picture, prefixTokens + patch));
+    }
+  }
+}
