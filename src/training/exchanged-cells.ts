@@ -29,13 +29,13 @@ export const exchangeCells =
     const items = batch.items.map((drawn, row) => {
       const { record } = drawn;
       const own = places.filter((place) => place.row === row);
-      const drawnFor = own.map((place) => (draws.chance(rate) ? another(place, places, draws) : place));
-      if (record.image.kind !== 'scene' || drawnFor.every((place) => place.row === row)) return drawn;
-      const objects = drawnFor.map(({ object }) => object);
+      const chosen = own.map((place) => (draws.chance(rate) ? another(place, places, draws) : place));
+      if (record.image.kind !== 'scene' || chosen.every((place) => place.row === row)) return drawn;
+      const objects = chosen.map(({ object }) => object);
       const captions = captionsOfCells(draws, record.image.scene.arrangement, objects);
       if (captions === undefined) return drawn;
-      takeCells(features, imageEmbeds, { row, places: drawnFor, prefixTokens });
-      const id = `${record.id} with parts of ${drawnFor.map((place) => batch.items[place.row]!.record.id).join(', ')}`;
+      takeCells(features, imageEmbeds, { row, places: chosen, prefixTokens });
+      const id = `${record.id} with parts of ${chosen.map((place) => batch.items[place.row]!.record.id).join(', ')}`;
       return { ...drawn, record: { ...record, id, imageId: id, captions } };
     });
     return { ...batch, items, imageFeeds: { ...batch.imageFeeds, imageEmbeds: features } };
