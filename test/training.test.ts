@@ -136,6 +136,11 @@ describe('on a CLIP and a BERT as the hub has them', () => {
     await expect(train(await run)).rejects.toThrow(/run\.anchor_queries: expected false, because model\.freeze_vit/);
   });
 
+  it('exchanges cells of what a frozen encoder sees alone', async () => {
+    const run = from(`run.output_dir=${folder}/moving`, 'data.exchange_cells=0.5', 'model.freeze_vit=false');
+    await expect(train(await run)).rejects.toThrow(/data\.exchange_cells: expected 0, because model\.freeze_vit/);
+  });
+
   it('writes a model that matches, with the same features as in training', async () => {
     const model = await Blip2.fromPretrained(join(folder, 'clip-run/model'));
     const [match] = await model.match(join(folder, '0.png'), ['a red dog']);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { UsageError } from '../core/index.ts';
 import { datasetConfig, drawCaption, type ImageTextRecord, openDataset } from '../data/index.ts';
 import { blipCaption } from '../text/index.ts';
 import { exchangeCells } from './exchanged-cells.ts';
@@ -20,13 +21,15 @@ export interface CaptionRecipe extends Recipe {
   readonly data: z.output<typeof captionData>;
 }
 
-/** Where their records come from. */
-export const captionSource = (images: ReadEncoder, { data, run }: CaptionRecipe): DataSource<ImageTextRecord> => ({
-  images,
-  dataset: openDataset,
-  mix:
-    data.exchange_cells > 0 ? exchangeCells(images.encoder, { rate: data.exchange_cells, seed: run.seed }) : undefined,
-});
+/** Where their records come from. Throws UsageError where cells are to be exchanged and there are no features of them. */
+export function captionSource(images: ReadEncoder, { model, data, run }: CaptionRecipe): DataSource<ImageTextRecord> {
+  const rate = data.exchange_cells;
+  if (rate > 0 && !model.freeze_vit) {
+    throw new UsageError('data.exchange_cells: expected 0, because model.freeze_vit is false');
+  }
+  const mix = rate > 0 ? exchangeCells(images.encoder, { rate, seed: run.seed }) : undefined;
+  return { images, dataset: openDataset, mix };
+}
 
 /** One of a record's captions, drawn anew in every epoch for its unit, as the reference normalises it. */
 export const captionOf = ({ record, epoch, unit }: Drawn<ImageTextRecord>, seed: number): string =>

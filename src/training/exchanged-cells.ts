@@ -12,15 +12,12 @@ export interface ExchangeOptions {
 /**
  * Scenes that exchange cells: CutMix (Yun et al., ICCV 2019) of features that are computed once, with captions that are true of
  * what comes of it. From as many scenes as were ever encoded this makes pictures that no step has seen: what stands beside a
- * thing is drawn anew every time, and says nothing of it.
+ * thing is drawn anew every time, and says nothing of it. For batches of a frozen image encoder's features.
  */
 export const exchangeCells =
   ({ prefixTokens }: Pick<ImageEncoder, 'prefixTokens'>, { rate, seed }: ExchangeOptions) =>
   (batch: Batch<ImageTextRecord>, step: number): Batch<ImageTextRecord> => {
-    const { imageEmbeds } = batch.imageFeeds;
-    if (imageEmbeds === undefined) {
-      throw new UsageError('data.exchange_cells: expected 0, because the image encoder trains');
-    }
+    const imageEmbeds = batch.imageFeeds.imageEmbeds!;
     const draws = random(seed, 'cells', step);
     const places = batch.items.flatMap(({ record: { image } }, row) =>
       image.kind === 'scene' ? placesIn(image.scene, row) : [],
