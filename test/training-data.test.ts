@@ -10,7 +10,7 @@ import { captionOf } from '../src/training/captions.ts';
 import { readRecipe } from '../src/training/index.ts';
 import { readStageOne } from '../src/training/pretrained.ts';
 import type { TrainOptions } from '../src/training/task.ts';
-import { type Batch, TrainingData } from '../src/training/training-data.ts';
+import { type Batch, type DataSource, TrainingData } from '../src/training/training-data.ts';
 import { writeRandomModel } from './random-model.ts';
 import { writeSmallCutouts } from './small-cutouts.ts';
 
@@ -37,10 +37,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const open = (file: string, options: TrainOptions = {}) =>
-  openSet(`{ type: jsonl, path: ${join(folder, file)} }`, options);
+const open = (file: string, options: TrainOptions = {}, mix?: DataSource<ImageTextRecord>['mix']) =>
+  openSet(`{ type: jsonl, path: ${join(folder, file)} }`, options, mix);
 
-async function openSet(dataset: string, options: TrainOptions = {}): Promise<TrainingData<ImageTextRecord>> {
+async function openSet(
+  dataset: string,
+  options: TrainOptions = {},
+  mix?: DataSource<ImageTextRecord>['mix'],
+): Promise<TrainingData<ImageTextRecord>> {
   const model = join(folder, 'model');
   const recipe = `task: retrieval
 model: { pretrained: ${model}, freeze_vit: true }
@@ -49,7 +53,11 @@ run: { output_dir: ${folder}/run, batch_size_train: 2, max_steps: 20, seed: 4, t
 `;
   await writeFile(join(folder, 'recipe.yaml'), recipe);
   const { images } = await readStageOne(model);
-  return TrainingData.open(await readRecipe(join(folder, 'recipe.yaml')), { images, dataset: openDataset }, options);
+  return TrainingData.open(
+    await readRecipe(join(folder, 'recipe.yaml')),
+    { images, dataset: openDataset, mix },
+    options,
+  );
 }
 
 const idsOf = ({ items }: Batch<ImageTextRecord>) => items.map(({ record }) => record.id);
@@ -89,6 +97,14 @@ it('names a picture that cannot be used, or takes the next one and says so once'
   expect(messages).toHaveLength(1);
   expect(messages[0]).toMatch(/left out: record r2: .*bad\.png/);
   await Promise.all([strict.close(), lenient.close(), good.close()]);
+});
+
+it('gives a step what is made of its batch', async () => {
+  const named = await open('good.jsonl', {}, (batch, step) => ({ ...batch, name: `${step}: ${batch.name}` }));
+  const plain = await open('good.jsonl');
+  const batch = await plain.at(3);
+  expect(await named.at(3)).toEqual({ ...batch, name: `3: ${batch.name}` });
+  await Promise.all([named.close(), plain.close()]);
 });
 
 it('shows twins in one batch, said the same way but for what is exchanged', async () => {
