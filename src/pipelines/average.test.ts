@@ -3,7 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { writeRandomModel } from '../../test/random-model.ts';
-import { CheckpointError, isFloat, toFloat32, toNumbers, UsageError, type Value, value } from '../core/index.ts';
+import {
+  CheckpointError,
+  isFloat,
+  takeRows,
+  toFloat32,
+  toNumbers,
+  UsageError,
+  type Value,
+  value,
+} from '../core/index.ts';
 import { Checkpoint, writeSafetensors } from '../hub/index.ts';
 import { wordBias, wordTable } from '../models/index.ts';
 import { readTokenizerFiles, Tokenizer } from '../text/index.ts';
@@ -95,6 +104,22 @@ it('reads int8 matrices with their scales', async () => {
   const name = [...b!.entries].find(([, { dtype }]) => dtype === 'int8')![0];
   const [x, y, found] = await Promise.all([a!, b!, averaged!].map((each) => readWeight(each, name)));
   for (const [i, v] of found!.entries()) expect(v).toBeCloseTo((x![i]! + y![i]!) / 2, 6);
+});
+
+it('refuses word tables of two sizes where no tokenizer tells their rows', async () => {
+  const [one, other] = [join(folder, 'one'), join(folder, 'other')];
+  for (const path of [one, other]) {
+    await writeRandomModel(path, { language: true });
+    await rm(join(path, 'qformer_tokenizer'), { recursive: true });
+  }
+  const tensors = await (await Checkpoint.open(other)).readAll();
+  const words = tensors[wordTable]!;
+  const rows = Array.from({ length: words.shape[0]! - 1 }, (_, row) => row);
+  await writeSafetensors(
+    join(other, 'model.safetensors'),
+    Object.entries({ ...tensors, [wordTable]: takeRows(words, rows) }),
+  );
+  await expect(averageModels([one, other], mean)).rejects.toThrow(/expected \S+word_embeddings\.weight \[/);
 });
 
 it('refuses models of two kinds by the tensor, and one alone', async () => {

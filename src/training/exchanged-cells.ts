@@ -19,14 +19,14 @@ export const exchangeCells =
   (batch: Batch<ImageTextRecord>, step: number): Batch<ImageTextRecord> => {
     const imageEmbeds = batch.imageFeeds.imageEmbeds!;
     const draws = random(seed, 'cells', step);
-    const places = batch.items.flatMap(({ record: { image } }, row) =>
+    const places = batch.items.map(({ record: { image } }, row) =>
       image.kind === 'scene' ? placesIn(image.scene, row) : [],
     );
+    const all = places.flat();
     const features = floats([...imageEmbeds.shape], toFloat32(imageEmbeds).slice());
     const items = batch.items.map((drawn, row) => {
       const { record } = drawn;
-      const own = places.filter((place) => place.row === row);
-      const chosen = own.map((place) => (draws.chance(rate) ? another(place, places, draws) : place));
+      const chosen = places[row]!.map((place) => (draws.chance(rate) ? another(place, all, draws) : place));
       if (record.image.kind !== 'scene' || chosen.every((place) => place.row === row)) return drawn;
       const objects = chosen.map(({ object }) => object);
       const captions = captionsOfCells(draws, record.image.scene.arrangement, objects);

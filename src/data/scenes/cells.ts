@@ -1,6 +1,6 @@
 import type { Random } from '../../core/index.ts';
 import type { Box } from '../../image/index.ts';
-import { drawPhrasings, say } from './grammar.ts';
+import { drawPhrasings, tell } from './grammar.ts';
 import { standApart } from './noun.ts';
 import { type Arrangement, relations, rowsOf, type Scene, type SceneObject } from './scene.ts';
 
@@ -67,5 +67,5 @@ export function captionsOfCells(
   );
   if (!apart) return undefined;
   const phrasings = drawPhrasings(random, arrangement, { captions: 5, places: true });
-  return [...new Set(phrasings.map((phrasing) => say(objects, undefined, { ...phrasing, ground: '' })))];
+  return [...new Set(phrasings.map((phrasing) => tell(objects, phrasing)))];
 }

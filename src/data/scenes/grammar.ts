@@ -101,23 +101,22 @@ export const verbOf = ({ noun, boxes }: Pick<SceneObject, 'noun' | 'boxes'>): 'i
 /** Whether an uncounted name is a plural: `scissors`, not `bread`. */
 const isPlural = ({ name, plural }: SceneNoun): boolean => plural === undefined && /[^s]s$/.test(name);
 
-/** The caption of a phrasing: `two red apples to the left of a bicycle on a green background`. */
-export function say(
-  objects: readonly SceneObject[],
-  /** Undefined where no phrasing tells it. */
-  background: Background | undefined,
-  { statement, opening, ground }: Phrasing,
-): string {
+/** What a phrasing says of the objects: `two red apples to the left of a bicycle`. */
+export function tell(objects: readonly SceneObject[], { statement, opening }: Omit<Phrasing, 'ground'>): string {
   const named = (letter: string) => objects['abcd'.indexOf(letter)]!;
   const first = named(/\{(.)\}/.exec(statement)![1]!);
   const told = statement.replaceAll(/\{(.)\}/g, (_, letter: string) => nounPhrase(named(letter)));
+  return `${opening === 'there is ' ? `there ${verbOf(first)} ` : opening}${told}`;
+}
+
+/** The caption of a phrasing: `two red apples to the left of a bicycle on a green background`. */
+export function say(objects: readonly SceneObject[], background: Background, phrasing: Phrasing): string {
+  const { statement, ground } = phrasing;
+  const told = tell(objects, phrasing);
+  if (ground === '') return told;
   // "on the right on a green background" wants a comma.
-  const comma = ground !== '' && / (on|at|from) /.test(statement) ? ',' : '';
-  return [
-    opening === 'there is ' ? `there ${verbOf(first)} ` : opening,
-    told,
-    ground === '' || background === undefined ? '' : `${comma}${ground}${nameBackground(background)}`,
-  ].join('');
+  const comma = / (on|at|from) /.test(statement) ? ',' : '';
+  return `${told}${comma}${ground}${nameBackground(background)}`;
 }
 
 /**
