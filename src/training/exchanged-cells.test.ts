@@ -1,6 +1,13 @@
 import { expect, it } from 'vitest';
 import { floats, random } from '../core/index.ts';
-import { cellsOf, composeScene, type ImageTextRecord, sceneVocabulary, scoreSceneCaption } from '../data/index.ts';
+import {
+  cellsOf,
+  composeScene,
+  type ImageTextRecord,
+  sceneVocabulary,
+  scoreSceneCaption,
+  standsAlone,
+} from '../data/index.ts';
 import { type ExchangeOptions, exchangeCells } from './exchanged-cells.ts';
 import type { Batch } from './training-data.ts';
 
@@ -48,7 +55,7 @@ it("gives a scene another's things, in its features and in its captions", () => 
       continue;
     }
     exchanged += 1;
-    const cells = cellsOf(scenes[row]!)!;
+    const cells = cellsOf(scenes[row]!);
     const at = (index: number) => data[index * width]!;
     expect(at(0)).toBeCloseTo(from.reduce((a, b) => a + b) / from.length, 5);
     for (let patch = 0; patch < side * side; patch++) {
@@ -58,7 +65,7 @@ it("gives a scene another's things, in its features and in its captions", () => 
     }
     const objects = cells.map((cell, i) => {
       const other = scenes[from[i]!]!;
-      return other.objects[cellsOf(other)!.indexOf(cell)]!;
+      return other.objects.find((object) => standsAlone(other, object, cell))!;
     });
     for (const caption of record.captions) {
       const score = scoreSceneCaption({ ...scenes[row]!, objects }, caption);

@@ -1,5 +1,5 @@
 import { floats, type Random, random, toFloat32, UsageError, type Value } from '../core/index.ts';
-import { type Cell, captionsOfCells, cellsOf, type ImageTextRecord, type Scene } from '../data/index.ts';
+import { type Cell, captionsOfCells, cellsOf, type ImageTextRecord, type Scene, standsAlone } from '../data/index.ts';
 import type { ImageEncoder } from '../models/index.ts';
 import type { Batch } from './training-data.ts';
 
@@ -41,17 +41,20 @@ export const exchangeCells =
 /** A thing in its cell of the picture in a row of the batch. */
 interface Place {
   readonly row: number;
+  readonly scene: Scene;
   readonly cell: Cell;
   readonly object: Scene['objects'][number];
 }
 
+/** Of one thing alone there is nothing to exchange. */
 const placesIn = (scene: Scene, row: number): Place[] =>
-  (cellsOf(scene) ?? []).map((cell, i) => ({ row, cell, object: scene.objects[i]! }));
+  scene.objects.length < 2 ? [] : cellsOf(scene).map((cell, i) => ({ row, scene, cell, object: scene.objects[i]! }));
 
-/** A place of the same cell in another picture; itself where there is none. */
+/** A thing that stands in this cell of another picture; the one that is here where there is none. */
 function another(place: Place, places: readonly Place[], draws: Random): Place {
-  const alike = places.filter(({ cell, row }) => cell === place.cell && row !== place.row);
-  return alike.length === 0 ? place : draws.pick(alike);
+  const { row, cell } = place;
+  const others = places.filter((other) => other.row !== row && standsAlone(other.scene, other.object, cell));
+  return others.length === 0 ? place : { ...draws.pick(others), cell };
 }
 
 /** Writes the cells of `places` of `from` [B, P, D] over those of picture `row` of `to`. */
@@ -77,7 +80,7 @@ function takeCells(
   }
   for (const { cell, row: picture } of places) {
     for (let patch = 0; patch < side * side; patch++) {
-      const [x, y] = [(patch % side) / side, Math.floor(patch / side) / side];
+      const [x, y] = [((patch % side) + 0.5) / side, (Math.floor(patch / side) + 0.5) / side];
       const inside = x >= cell.x[0] && x < cell.x[1] && y >= cell.y[0] && y < cell.y[1];
       if (inside) token(to.data, row, prefixTokens + patch).set(token(data, picture, prefixTokens + patch));
     }

@@ -337,4 +337,15 @@ describe.skipIf(!existsSync(join(shared, 'data.jsonl')))('the shared set', () =>
     expect(new Set(scenes.flatMap(namesOf)).size).toBeLessThanOrEqual(20);
     for (let i = 0; i < scenes.length; i += 2) expect(namesOf(scenes[i])).toEqual(namesOf(scenes[i + 1]).reverse());
   });
+
+  it('gives twin scenes of no fewer objects than it is told', async () => {
+    const open = (limits: object) => openDataset({ type: 'twin_scenes', path: shared, n: 40, ...limits });
+    const scenes = all(await open({ min_objects: 3 })).flatMap(({ image }) =>
+      image.kind === 'scene' ? [image.scene] : [],
+    );
+    expect(new Set(scenes.map(({ objects }) => objects.length))).toEqual(new Set([3, 4]));
+    await expect(open({ min_objects: 3, max_objects: 2 })).rejects.toThrow(
+      /min_objects: expected at most max_objects, 2/,
+    );
+  });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Random, random } from '../../core/index.ts';
+import { type Random, random, UsageError } from '../../core/index.ts';
 import { type ComposeOptions, composeScene, exchangeObjects, type Scene, type SceneEntry } from '../scenes/index.ts';
 import { defineDataset } from './dataset.ts';
 import { readSceneParts, sceneOptions } from './scenes.ts';
@@ -13,10 +13,16 @@ export const twinScenes = defineDataset(
     type: z.literal('twin_scenes'),
     /** How many scenes there are, two of each pair. */
     n: z.int().positive().multipleOf(2),
-    /** Only scenes of at most so many different things. */
+    /** Only scenes of at least, and at most, so many different things. */
+    min_objects: z.int().min(2).max(4).default(2),
     max_objects: z.int().min(2).default(4),
   }),
-  async ({ path, split, sources, nouns, n, seed, size, places, max_objects }, onBad) => {
+  async ({ path, split, sources, nouns, n, seed, size, places, min_objects, max_objects }, onBad) => {
+    if (min_objects > max_objects) {
+      throw new UsageError(
+        `twin_scenes.min_objects: expected at most max_objects, ${max_objects}, found ${min_objects}`,
+      );
+    }
     const { vocabulary } = await readSceneParts({ path, split, sources, nouns, seed }, onBad);
     return {
       length: n,
@@ -24,7 +30,7 @@ export const twinScenes = defineDataset(
       record(index) {
         const pair = Math.floor(index / 2);
         const draws = random(seed, 'twins', pair);
-        const first = composeSeveral(draws, vocabulary, { size, places, most: max_objects });
+        const first = composeSeveral(draws, vocabulary, { size, places, fewest: min_objects, most: max_objects });
         const scene = index % 2 === 0 ? first : exchangeObjects(draws, first)!;
         const id = `twin scene ${seed}-${index}`;
         return { id, imageId: id, image: { kind: 'scene', folder: path, scene }, captions: scene.captions };
@@ -33,14 +39,14 @@ export const twinScenes = defineDataset(
   },
 );
 
-/** A scene of more than one object, and of no more than `most`. */
+/** A scene of no fewer objects than `fewest`, and of no more than `most`. */
 function composeSeveral(
   draws: Random,
   vocabulary: readonly SceneEntry[],
-  { most, ...options }: ComposeOptions & { most: number },
+  { fewest, most, ...options }: ComposeOptions & { fewest: number; most: number },
 ): Scene {
   for (;;) {
     const scene = composeScene(draws, vocabulary, options);
-    if (scene.objects.length > 1 && scene.objects.length <= most) return scene;
+    if (scene.objects.length >= fewest && scene.objects.length <= most) return scene;
   }
 }

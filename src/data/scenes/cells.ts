@@ -10,44 +10,54 @@ export interface Cell {
   readonly y: readonly [number, number];
 }
 
-const [whole, first, second] = [
-  [0, 1],
-  [0, 0.5],
-  [0.5, 1],
-] as const;
-const cells = {
-  left: { x: first, y: whole },
-  right: { x: second, y: whole },
-  top: { x: whole, y: first },
-  bottom: { x: whole, y: second },
-  topLeft: { x: first, y: first },
-  topRight: { x: second, y: first },
-  bottomLeft: { x: first, y: second },
-  bottomRight: { x: second, y: second },
-} as const satisfies Record<string, Cell>;
+/** The cell of each of a scene's objects: the picture is divided midway between its rows, and these midway between objects. */
+export function cellsOf({ size, arrangement, objects }: Scene): Cell[] {
+  const rows = inRows(arrangement, objects);
+  const heights = divide(
+    size,
+    rows.map((row) => spanOf(row.flatMap(({ boxes }) => boxes.map(({ top, height }) => [top, top + height])))),
+  );
+  return rows.flatMap((row, i) =>
+    divide(
+      size,
+      row.map(({ boxes }) => spanOf(boxes.map(({ left, width }) => [left, left + width]))),
+    ).map((x) => ({ x, y: heights[i]! })),
+  );
+}
 
-/** The halves and quarters of the picture that an arrangement's objects stand in, in reading order. */
-const cellsIn: Readonly<Partial<Record<Arrangement, readonly Cell[]>>> = {
-  '2': [cells.left, cells.right],
-  '1+1': [cells.top, cells.bottom],
-  '1+2': [cells.top, cells.bottomLeft, cells.bottomRight],
-  '2+1': [cells.topLeft, cells.topRight, cells.bottom],
-  '2+2': [cells.topLeft, cells.topRight, cells.bottomLeft, cells.bottomRight],
+const inRows = (arrangement: Arrangement, objects: readonly SceneObject[]): SceneObject[][] =>
+  rowsOf(arrangement).map((count, row, counts) => {
+    const from = counts.slice(0, row).reduce((sum, n) => sum + n, 0);
+    return objects.slice(from, from + count);
+  });
+
+type Span = readonly [number, number];
+const spanOf = (spans: readonly Span[]): Span => [
+  Math.min(...spans.map(([from]) => from)),
+  Math.max(...spans.map(([, to]) => to)),
+];
+
+/** [0, 1] in parts, one for each of the spans that follow each other on `length`. */
+const divide = (length: number, spans: readonly Span[]): Span[] => {
+  const between = spans.slice(1).map(([from], i) => (from + spans[i]![1]) / 2 / length);
+  return spans.map((_, i) => [between[i - 1] ?? 0, between[i] ?? 1]);
 };
 
-/** How far an object may reach out of its cell, as a share of the picture's side. */
+/** How far an object may reach out of its cell, or another into it, as a share of the picture's side. */
 const overhang = 1 / 16;
 
-/** The cell of each of a scene's objects; undefined where halves and quarters do not hold one each. */
-export function cellsOf({ size, arrangement, objects }: Scene): readonly Cell[] | undefined {
-  const found = cellsIn[arrangement];
-  const holds = ({ x, y }: Cell, box: Box) =>
-    box.left >= size * (x[0] - overhang) &&
-    box.left + box.width <= size * (x[1] + overhang) &&
-    box.top >= size * (y[0] - overhang) &&
-    box.top + box.height <= size * (y[1] + overhang);
-  return found && objects.every(({ boxes }, i) => boxes.every((box) => holds(found[i]!, box))) ? found : undefined;
-}
+/** Whether an object of the scene stands in the cell, and no other does. */
+export const standsAlone = ({ size, objects }: Scene, object: SceneObject, { x, y }: Cell): boolean => {
+  const within = (box: Box) => reach(box.left, box.width, x) && reach(box.top, box.height, y);
+  const reach = (from: number, length: number, cell: Span) =>
+    from >= size * (cell[0] - overhang) && from + length <= size * (cell[1] + overhang);
+  const outside = ({ left, top, width, height }: Box) =>
+    left + width <= size * (x[0] + overhang) ||
+    left >= size * (x[1] - overhang) ||
+    top + height <= size * (y[0] + overhang) ||
+    top >= size * (y[1] - overhang);
+  return objects.every((other) => other.boxes.every(other === object ? within : outside));
+};
 
 /**
  * Captions of a picture whose cells come from different scenes; they say nothing of the ground, of which each cell has its

@@ -1,5 +1,5 @@
 export { nameBackground } from './background.ts';
-export { type Cell, captionsOfCells, cellsOf } from './cells.ts';
+export { type Cell, captionsOfCells, cellsOf, standsAlone } from './cells.ts';
 export {
   type ComposeOptions,
   composeScene,
