@@ -47,17 +47,22 @@ const divide = (length: number, spans: readonly Span[]): Span[] => {
 const overhang = 1 / 16;
 
 /** Whether an object of the scene stands in the cell, and no other does. */
-export const standsAlone = ({ size, objects }: Scene, object: SceneObject, { x, y }: Cell): boolean => {
-  const within = (box: Box) => reach(box.left, box.width, x) && reach(box.top, box.height, y);
-  const reach = (from: number, length: number, cell: Span) =>
-    from >= size * (cell[0] - overhang) && from + length <= size * (cell[1] + overhang);
-  const outside = ({ left, top, width, height }: Box) =>
-    left + width <= size * (x[0] + overhang) ||
-    left >= size * (x[1] - overhang) ||
-    top + height <= size * (y[0] + overhang) ||
-    top >= size * (y[1] - overhang);
+export function standsAlone({ size, objects }: Scene, object: SceneObject, { x, y }: Cell): boolean {
+  const reach = size * overhang;
+  const [left, right] = [size * x[0], size * x[1]];
+  const [top, bottom] = [size * y[0], size * y[1]];
+  const within = (box: Box) =>
+    box.left >= left - reach &&
+    box.left + box.width <= right + reach &&
+    box.top >= top - reach &&
+    box.top + box.height <= bottom + reach;
+  const outside = (box: Box) =>
+    box.left + box.width <= left + reach ||
+    box.left >= right - reach ||
+    box.top + box.height <= top + reach ||
+    box.top >= bottom - reach;
   return objects.every((other) => other.boxes.every(other === object ? within : outside));
-};
+}
 
 /**
  * Captions of a picture whose cells come from different scenes; they say nothing of the ground, of which each cell has its
