@@ -27,16 +27,17 @@ const contextOf = ({ qformer_config: config }: Blip2Config, dropout?: Dropout): 
 export const queryTokens = (p: Params, c: Blip2Config): Tensor =>
   p.tensor('query_tokens', [1, c.num_query_tokens, c.qformer_config.hidden_size]);
 
-/** A pass that has queries: their states [B, Q, D], and what went on in its layers. */
-export type QueryPass = Pass & { readonly queries: Tensor };
+/** A pass that has queries: their states [B, Q, D] before and after it, and what went on in its layers. */
+export type QueryPass = Pass & { readonly embedded: Tensor; readonly queries: Tensor };
 
 /** The queries on an image alone. */
 export function readImage(p: Params, image: ImageMemory, c: Blip2Config, dropout?: Dropout): QueryPass {
   const context = contextOf(c, dropout);
   const root = p.at('qformer');
   const batch = image[0]!.key.shape[0]!;
-  const pass = qFormer(root, { queries: embedQueries(root, queryTokens(p, c), batch, context) }, { ...context, image });
-  return { ...pass, queries: pass.queries! };
+  const embedded = embedQueries(root, queryTokens(p, c), batch, context);
+  const pass = qFormer(root, { queries: embedded }, { ...context, image });
+  return { ...pass, embedded, queries: pass.queries! };
 }
 
 /** Text alone, as ITC sees it: its states [B, T, D]. */
@@ -85,5 +86,5 @@ function seeingText(
   };
   const mask = bidirectional({ queries, text: textVisibility(attentionMask, p.dtype) });
   const pass = qFormer(p.at('qformer'), parts, { ...context, mask, image });
-  return { ...pass, queries: pass.queries! };
+  return { ...pass, embedded: parts.queries, queries: pass.queries! };
 }

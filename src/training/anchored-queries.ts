@@ -1,17 +1,7 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
-import { type Blip2Config, readImage } from '../blip2/index.ts';
-import { floats, joinRows, random, toFloat32, UsageError, type Value, viewRows } from '../core/index.ts';
-import type { ImageTextRecord } from '../data/index.ts';
-import { input } from '../graph/index.ts';
-import { crossAttentionLayers, imageMemory } from '../models/index.ts';
-import { Params } from '../nn/index.ts';
-import { compile, type SessionOptions, weightsFrom } from '../runtime/index.ts';
-import { finishedFeatures, finishFeatures } from './image-features.ts';
-import { type InitialOptions, startFrom } from './initial-values.ts';
-import type { ReadEncoder } from './pretrained.ts';
-import type { Recipe } from './recipe.ts';
-import { sessionOptions } from './steps-by-length.ts';
-import type { TrainingData } from './training-data.ts';
+import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { crossAttentionLayers } from '../models/index.ts';
+import { type QueriesOnPictures, readStates } from './queries-on-pictures.ts';
 
 /**
  * Queries that begin by looking at a place each. A Q-Former's queries all look at the whole picture, and from there
@@ -21,44 +11,9 @@ import type { TrainingData } from './training-data.ts';
  * these heads read there, and all other weights, stay as they were. docs/findings.md has what it brings.
  */
 
-/** From how many pictures it is learned which place features come from. */
-const pictures = 256;
-/** How many of them the queries read at a time: their keys and values take the memory. */
-const atOnce = 32;
-
-/** What a Q-Former starts from, what is new in it too, with its queries anchored by the pictures of the first steps. */
-export async function anchoredStart(
-  { config, trained }: Pick<AnchorInputs, 'config' | 'trained'>,
-  training: TrainingData<ImageTextRecord>,
-  { images, run, ...fresh }: Omit<InitialOptions, 'seed'> & { images: ReadEncoder; run: Recipe['run'] },
-): Promise<ReadonlyMap<string, Value>> {
-  const read: Value[] = [];
-  const steps = Math.min(run.max_steps, Math.ceil(pictures / run.batch_size_train));
-  for (let step = 0; step < steps; step++) read.push((await training.at(step, steps)).imageFeeds.imageEmbeds!);
-
-  const frozen = joinRows(read);
-  const p = new Params();
-  const finished = finishFeatures(p.at('vision_model'), input('frozen', 'float32', frozen.shape), images);
-  readImage(p, imageMemory(p.at('qformer'), finished, { config: config.qformer_config }), config);
-  const given = new Map([...trained, ...(await training.images.initial())]);
-  const start = startFrom(given, { seed: run.seed, ...fresh })({ declared: p.declared, trains: () => true });
-
-  const session = sessionOptions(run);
-  const features = await finishedFeatures(frozen, { images, weights: start, session });
-  const { prefixTokens } = images.encoder;
-  const anchored = await anchorQueries({ config, trained: start, features, prefixTokens, session });
-  return new Map([...trained, ...anchored]);
-}
-
-/** What is anchored, and on what. */
-export interface AnchorInputs {
-  readonly config: Blip2Config;
-  /** The Q-Former, by full names. */
-  readonly trained: ReadonlyMap<string, Value>;
-  /** Of some tens of training pictures at least: [N, P, Dv], the last P − prefixTokens of a square picture, row by row. */
-  readonly features: Value;
+/** What is anchored, and on what: features whose last P − prefixTokens are of a square picture, row by row. */
+export interface AnchorInputs extends QueriesOnPictures {
   readonly prefixTokens: number;
-  readonly session?: SessionOptions | undefined;
 }
 
 /** How far a query sees, as a share of the distance to the next query's place. */
@@ -84,7 +39,8 @@ export async function anchorQueries(inputs: AnchorInputs): Promise<ReadonlyMap<s
 
   const anchored = new Map(inputs.trained);
   for (const [index, layer] of crossAttentionLayers(c).entries()) {
-    const asking = rowsOf(await askedWith({ ...inputs, trained: anchored }, index));
+    const asked = await readStates({ ...inputs, trained: anchored }, (pass) => pass.crossAttention[index]!.asking);
+    const asking = rowsOf(asked);
     const query = leastSquares(asking, (row) => sought[row % queries]!, queryDamping);
     for (const [part, map] of Object.entries({ key, query })) {
       const name = `qformer.encoder.layer.${layer}.crossattention.attention.${part}`;
@@ -121,28 +77,6 @@ function anchors(queries: number): [number, number][] {
     const count = Math.floor(((row + 1) * queries) / rows) - Math.floor((row * queries) / rows);
     return Array.from({ length: count }, (__, i): [number, number] => [middle(i, count), middle(row, rows)]);
   }).flat();
-}
-
-/** The states [N, Q, D] with which the queries ask in one of the layers that have cross-attention. */
-async function askedWith({ config, trained, features, session }: AnchorInputs, index: number): Promise<Value> {
-  const p = new Params();
-  const [, patches, width] = features.shape as [number, number, number];
-  const image = input('features', 'float32', ['batch', patches, width]);
-  const memory = imageMemory(p.at('qformer'), image, { config: config.qformer_config });
-  // The first layer's queries have not seen the image yet: their weights have, which makes it the graph's input.
-  const { asking, weights } = readImage(p, memory, config).crossAttention[index]!;
-  const compiled = await compile({ asking, weights }, weightsFrom(trained), session);
-  try {
-    const read: Value[] = [];
-    for (let row = 0; row < features.shape[0]!; row += atOnce) {
-      const count = Math.min(atOnce, features.shape[0]! - row);
-      const feeds = { features: viewRows(features, row, count) };
-      read.push((await compiled.run(feeds, { asking: null })).asking);
-    }
-    return joinRows(read);
-  } finally {
-    await compiled.release();
-  }
 }
 
 /** The rows of the last dimension of a value. */

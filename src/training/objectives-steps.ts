@@ -12,12 +12,12 @@ import type { ImageTextRecord, Records } from '../data/index.ts';
 import { input, type Tensor } from '../graph/index.ts';
 import type { Params } from '../nn/index.ts';
 import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
-import { anchoredStart } from './anchored-queries.ts';
 import { type CaptionRecipe, captionOf, captionSource } from './captions.ts';
 import { writeModel } from './model-folder.ts';
 import { trainInParts } from './objectives-in-parts.ts';
 import type { PretrainedModel, ReadEncoder } from './pretrained.ts';
 import { runSection } from './recipe.ts';
+import { startQueries } from './starting-queries.ts';
 import type { Drawn } from './step-images.ts';
 import { type BatchUse, type GraphParts, openData, type StepKind, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
@@ -36,6 +36,8 @@ export const objectivesRun = runSection('recall').extend({
   hard_negatives: z.tuple([z.int().nonnegative(), z.int().nonnegative()]).default([0, 0]),
   /** Queries begin by looking at a place each: see ./anchored-queries. For a frozen image encoder. */
   anchor_queries: z.boolean().default(false),
+  /** What layers add to the queries begins no longer than these: see ./balanced-queries. For a frozen image encoder. */
+  balance_queries: z.boolean().default(false),
   /** What each loss counts in the sum. Where ITC and ITM weigh 0, only captions are written. */
   loss_weights: z
     .strictObject({ itc: lossWeight, itm: lossWeight, itg: lossWeight })
@@ -74,17 +76,17 @@ export async function trainObjectives(
   options: TrainOptions,
 ): Promise<Task> {
   const { run } = recipe;
-  if (run.anchor_queries && !recipe.model.freeze_vit) {
-    throw new UsageError('run.anchor_queries: expected false, because model.freeze_vit is false');
+  for (const key of ['anchor_queries', 'balance_queries'] as const) {
+    if (run[key] && !recipe.model.freeze_vit) {
+      throw new UsageError(`run.${key}: expected false, because model.freeze_vit is false`);
+    }
   }
   if (run.accum_grad_iters > 1 && run.matching_pairs !== undefined) {
     throw new UsageError('run.accum_grad_iters: expected 1, because of run.matching_pairs');
   }
   const data = await openData(recipe, captionSource(images, recipe), options);
   const { config, trained, files } = await qformer(data.training.records);
-  const start = run.anchor_queries
-    ? await anchoredStart({ config, trained }, data.training, { images, run, ...fresh })
-    : trained;
+  const start = await startQueries({ config, trained }, data.training, { images, run, ...fresh });
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
   const kind: StepKind<ImageTextRecord, string> = {

@@ -27,6 +27,8 @@ export interface Pass extends Hidden {
   readonly cache: readonly LayerCache[];
   /** By layer; only of layers with cross-attention. */
   readonly crossAttention: readonly CrossAttention[];
+  /** By layer: what its feed-forward network adds to the queries [B, Q, D], before the norm. */
+  readonly fedForward: readonly Tensor[];
 }
 
 /** How the queries see an image in one layer. */
@@ -35,6 +37,8 @@ export interface CrossAttention {
   readonly asking: Tensor;
   /** How much each query looks at each image token, [B, H, Q, P]. */
   readonly weights: Tensor;
+  /** What this adds to each query's state [B, Q, D], before the norm. */
+  readonly added: Tensor;
 }
 
 /** An image's cross-attention keys and values, [B, H, P, d], by layer; undefined where a layer has no cross-attention. */
@@ -105,10 +109,17 @@ function normaliseText(p: Params, x: Tensor, { config, dropout }: QFormerContext
   return dropout ? dropout(normalised) : normalised;
 }
 
+/** A residual block's new states, and what it added to the old ones. */
+interface Block {
+  readonly states: Tensor;
+  readonly added: Tensor;
+}
+
 /** Residual, then LayerNorm: the post-norm block that BERT and the Q-Former share. */
-function addNorm(p: Params, x: Tensor, y: Tensor, { config, dropout }: QFormerContext): Tensor {
-  const projected = linear(p.at('dense'), y, config.hidden_size);
-  return layerNorm(p.at('LayerNorm'), add(x, dropout ? dropout(projected) : projected), config.layer_norm_eps);
+function addNorm(p: Params, x: Tensor, y: Tensor, { config, dropout }: QFormerContext): Block {
+  const added = linear(p.at('dense'), y, config.hidden_size);
+  const states = layerNorm(p.at('LayerNorm'), add(x, dropout ? dropout(added) : added), config.layer_norm_eps);
+  return { states, added };
 }
 
 /** What one layer is given besides its input. */
@@ -125,7 +136,7 @@ function selfAttention(p: Params, x: Tensor, { mask, past }: LayerContext, c: QF
   const own: LayerCache = { key: project('key'), value: project('value') };
   const seen = (part: keyof LayerCache) => (past ? concat([past[part], own[part]], { axis: 2 }) : own[part]);
   const y = attendHeads({ q: project('query'), k: seen('key'), v: seen('value'), mask, dropout: c.dropout });
-  return [addNorm(p.at('output'), x, mergeHeads(y), c), own];
+  return [addNorm(p.at('output'), x, mergeHeads(y), c).states, own];
 }
 
 function crossAttention(
@@ -137,10 +148,11 @@ function crossAttention(
   const { hidden_size: width, num_attention_heads: heads } = c.config;
   const q = splitHeads(linear(p.at('attention', 'query'), x, width), heads);
   const { y, weights } = attendWithWeights({ q, k: image.key, v: image.value, dropout: c.dropout });
-  return { queries: addNorm(p.at('output'), x, mergeHeads(y), c), asking: x, weights };
+  const { states, added } = addNorm(p.at('output'), x, mergeHeads(y), c);
+  return { queries: states, asking: x, weights, added };
 }
 
-function feedForward(up: Params, down: Params, x: Tensor, c: QFormerContext): Tensor {
+function feedForward(up: Params, down: Params, x: Tensor, c: QFormerContext): Block {
   const { intermediate_size: width, hidden_act: act } = c.config;
   return addNorm(down, x, activations[act](linear(up.at('dense'), x, width)), c);
 }
@@ -162,6 +174,8 @@ interface LayerPass {
   own: LayerCache;
   /** Of the cross-attention, if the layer has one. */
   seen: CrossAttention | undefined;
+  /** What the feed-forward network added to the queries, if there are any. */
+  fed: Tensor | undefined;
 }
 
 /**
@@ -172,11 +186,9 @@ function layer(p: Params, x: Hidden, at: LayerContext, c: QFormerContext): Layer
   const { attended, own } = together(x, (sequence) => selfAttention(p.at('attention'), sequence, at, c));
   const seen = attended.queries && at.image && crossAttention(p.at('crossattention'), attended.queries, at.image, c);
   const queries = seen?.queries ?? attended.queries;
-  const hidden = {
-    queries: queries && feedForward(p.at('intermediate_query'), p.at('output_query'), queries, c),
-    text: attended.text && feedForward(p.at('intermediate'), p.at('output'), attended.text, c),
-  };
-  return { hidden, own, seen };
+  const fed = queries && feedForward(p.at('intermediate_query'), p.at('output_query'), queries, c);
+  const text = attended.text && feedForward(p.at('intermediate'), p.at('output'), attended.text, c).states;
+  return { hidden: { queries: fed?.states, text }, own, seen, fed: fed?.added };
 }
 
 /**
@@ -197,13 +209,15 @@ export function qFormer(
   let hidden = x;
   const cache: LayerCache[] = [];
   const crossAttention: CrossAttention[] = [];
+  const fedForward: Tensor[] = [];
   for (let i = 0; i < context.config.num_hidden_layers; i++) {
     const at: LayerContext = { mask, image: image?.[i], past: past?.[i] };
-    const { hidden: next, own, seen } = layer(p.at('encoder', 'layer', i), hidden, at, context);
+    const { hidden: next, own, seen, fed } = layer(p.at('encoder', 'layer', i), hidden, at, context);
     markBlock([hidden.queries, hidden.text], [next.queries, next.text]);
     hidden = next;
     cache.push(own);
     if (seen) crossAttention.push(seen);
+    if (fed) fedForward.push(fed);
   }
-  return { ...hidden, cache, crossAttention };
+  return { ...hidden, cache, crossAttention, fedForward };
 }
