@@ -78,7 +78,7 @@ it('averages rows of word pieces by piece, over the models that have it', async 
     file,
     JSON.stringify({ ...tokenizer, model: { ...model, vocab: { ...vocab, cat: dog, dog: cat, purple: red } } }),
   );
-  await averageModels([first, other], mean);
+  expect(await averageModels([first, other], mean)).toEqual({ leftOut: [0, 1] });
   const [of, averaged] = await Promise.all([first, mean].map((path) => Checkpoint.open(path)));
   for (const name of [wordTable, wordBias]) {
     const [a, found] = await Promise.all([of!, averaged!].map((checkpoint) => readWeight(checkpoint, name)));

@@ -16,6 +16,12 @@ interface Part {
   readonly rows: readonly (number | undefined)[] | undefined;
 }
 
+/** What is not in a mean. */
+export interface Averaged {
+  /** Of each model, how many of its word pieces the first has not, and so neither has the mean. */
+  readonly leftOut: readonly number[];
+}
+
 /**
  * Writes the mean of the weights of models that went different ways from one start, as float32, one tensor at a time: often
  * better than each of them (WiSE-FT, Wortsman et al., CVPR 2022; model soups, ICML 2022). All else is the first model's, its
@@ -27,7 +33,7 @@ export async function averageModels(
   from: readonly string[],
   to: string,
   { signal }: { signal?: AbortSignal | undefined } = {},
-): Promise<void> {
+): Promise<Averaged> {
   const [folder] = from;
   if (folder === undefined || from.length < 2) {
     throw new UsageError(`average: expected two models or more, found ${from.length}`);
@@ -39,6 +45,7 @@ export async function averageModels(
   const sources = weightNames(first.checkpoint).map((name) => meanOf(name, parts));
   await streamSafetensors(join(to, 'model.safetensors'), sources, { format: 'pt' }, signal);
   await copyText(folder, to);
+  return { leftOut: models.map(({ tokenizer }) => lackingIn(first.tokenizer, tokenizer)) };
 }
 
 async function openFloats(folder: string): Promise<ModelFiles> {
@@ -46,12 +53,22 @@ async function openFloats(folder: string): Promise<ModelFiles> {
   return openModel(folder);
 }
 
+/** The pieces of a vocabulary, by their ids. */
+const piecesOf = (tokenizer: Tokenizer): (string | undefined)[] =>
+  Array.from({ length: tokenizer.vocabularySize }, (_, id) => tokenizer.piece(id));
+
+/** How many pieces of another's vocabulary the first model's has not. */
+function lackingIn(first: Tokenizer | undefined, other: Tokenizer | undefined): number {
+  if (!first || !other) return 0;
+  const known = new Set(piecesOf(first));
+  return piecesOf(other).filter((piece) => !known.has(piece)).length;
+}
+
 /** Where each piece of the first model's vocabulary stands in another's. */
 function rowsOf(first: Tokenizer | undefined, other: Tokenizer | undefined): Part['rows'] {
   if (!first || !other) return undefined;
-  const ids = Array.from({ length: other.vocabularySize }, (_, id) => id);
-  const idOf = new Map(ids.map((id) => [other.piece(id), id]));
-  return Array.from({ length: first.vocabularySize }, (_, id) => idOf.get(first.piece(id)));
+  const idOf = new Map(piecesOf(other).map((piece, id) => [piece, id]));
+  return piecesOf(first).map((piece) => idOf.get(piece));
 }
 
 /** Whether a tensor has a row for each word piece. */

@@ -15,6 +15,7 @@ export async function balanceQueries(inputs: QueriesOnPictures): Promise<Readonl
   const balanced = new Map(inputs.trained);
   const states = (choose: (pass: QueryPass) => Tensor) => readStates({ ...inputs, trained: balanced }, choose);
   const seeing = crossAttentionLayers(c);
+  const start = meanLength(await states((pass) => pass.embedded));
   const scaleDown = async (part: string, choose: (pass: QueryPass) => Tensor) => {
     // Each is measured after those before it have been scaled.
     const factor = start / meanLength(await states(choose));
@@ -27,7 +28,6 @@ export async function balanceQueries(inputs: QueriesOnPictures): Promise<Readonl
     }
   };
 
-  const start = meanLength(await states((pass) => pass.embedded));
   for (let layer = 0; layer < c.num_hidden_layers; layer++) {
     const index = seeing.indexOf(layer);
     if (index >= 0) await scaleDown(`${layer}.crossattention.output`, (pass) => pass.crossAttention[index]!.added);

@@ -10,6 +10,10 @@ export const average = new Command('average')
   .action(async (folder: string, models: readonly string[]) => {
     const from: string[] = [];
     for (const model of models) from.push(await findModel(model, { signal: interruption, onWait: note }));
-    await averageModels(from, folder, { signal: interruption });
+    const { leftOut } = await averageModels(from, folder, { signal: interruption });
     note(`averaged ${models.length} models into ${folder}`);
+    for (const [i, count] of leftOut.entries()) {
+      if (count > 0)
+        note(`left out ${count} word pieces that ${models[0]} has not: name ${models[i]} first to keep them`);
+    }
   });
