@@ -136,10 +136,13 @@ describe('on a CLIP and a BERT as the hub has them', () => {
     await expect(train(await run)).rejects.toThrow(/run\.anchor_queries: expected false, because model\.freeze_vit/);
   });
 
-  it('exchanges cells of what a frozen encoder sees alone', async () => {
-    const run = from(`run.output_dir=${folder}/moving`, 'data.exchange_cells=0.5', 'model.freeze_vit=false');
-    await expect(train(await run)).rejects.toThrow(/data\.exchange_cells: expected 0, because model\.freeze_vit/);
-  });
+  it.each(['exchange_cells', 'style_shift'])(
+    'changes features of what a frozen encoder sees alone: %s',
+    async (key) => {
+      const run = from(`run.output_dir=${folder}/moving`, `data.${key}=0.5`, 'model.freeze_vit=false');
+      await expect(train(await run)).rejects.toThrow(`data.${key}: expected 0, because model.freeze_vit is false`);
+    },
+  );
 
   it('writes a model that matches, with the same features as in training', async () => {
     const model = await Blip2.fromPretrained(join(folder, 'clip-run/model'));
@@ -247,6 +250,28 @@ describe('a run', () => {
     const [start, end] = [await weights('whole-run'), await weights('second-run')];
     expect(Object.keys(end).sort()).toEqual(Object.keys(start).sort());
     for (const [name, { data }] of Object.entries(start)) expect(end[name]!.data, name).toEqual(data);
+  });
+
+  it('goes on with finer features than the model had, and its folder says so', async () => {
+    const model = `model={pretrained: ${folder}/whole-run/model, image_feature_pooling: 1}`;
+    expect(await train(await recipe('finer', 'data.jsonl', model))).toBe(true);
+    const pooling = async (run: string) => {
+      const config = JSON.parse(await readFile(join(folder, run, 'model/config.json'), 'utf8'));
+      return config.image_feature_pooling;
+    };
+    expect([await pooling('whole-run'), await pooling('finer')]).toEqual([2, 1]);
+    expect(await metrics('finer')).not.toBe(await metrics('whole-run'));
+  });
+
+  it('moves features by what pictures of one caption differ in, and goes on so after an interruption', async () => {
+    const shifted = (run: string) => recipe(run, 'data.jsonl', 'data.style_shift=1');
+    expect(await train(await shifted('shifted'))).toBe(true);
+    expect(await metrics('shifted')).not.toBe(await metrics('whole-run'));
+    const stop = new AbortController();
+    const options: TrainOptions = { signal: stop.signal, onProgress: ({ step }) => step === 2 && stop.abort() };
+    expect(await train(await shifted('shifted-in-parts'), options)).toBe(false);
+    expect(await train(await shifted('shifted-in-parts'), { resume: true })).toBe(true);
+    expect(await metrics('shifted-in-parts')).toBe(await metrics('shifted'));
   });
 
   it('shows what it measured, as a page and to TensorBoard, and starts an event file when it goes on', async () => {

@@ -26,6 +26,9 @@ export interface ReadEncoder extends EncoderWithWeights {
 /** The size of an encoder's pictures, where it is not the folder's, and whether it trains. */
 type PictureKeys = Pick<EncoderKeys, 'freeze_vit' | 'image_size'>;
 
+/** How a model that goes on reads pictures, where it is not as before. */
+type ReadingKeys = PictureKeys & { readonly image_feature_pooling?: number | undefined };
+
 /** Reads an image encoder from a Hugging Face folder, or by its id; of a CLIP or a BLIP-2 its image encoder. */
 export async function readEncoder(
   model: { image_encoder: string; do_fit: boolean; image_feature_pooling: number } & PictureKeys,
@@ -100,7 +103,7 @@ const parts = ['vision_model.', 'language_model.'] as const;
 /** Reads a model to go on from: a folder that a run wrote, or a BLIP-2 that transformers loads, perhaps by its id. */
 export async function readPretrained(
   model: string,
-  keys: PictureKeys = { freeze_vit: true },
+  keys: ReadingKeys = { freeze_vit: true },
 ): Promise<PretrainedModel> {
   const folder = await resolveModel(model);
   const json = await readJsonObject(join(folder, 'config.json'));
@@ -122,7 +125,7 @@ export async function readPretrained(
         config: jsonObject(json.vision_config, `${folder}/config.json: vision_config`),
         preprocessor: (await readImageProcessorJson(folder)).json,
         state: checkpoint.below(parts[0]),
-        pooling: config.image_feature_pooling,
+        pooling: keys.image_feature_pooling ?? config.image_feature_pooling,
       },
       keys,
     ),
@@ -140,7 +143,7 @@ export async function readPretrained(
 /** The same with the Q-Former's text side. Throws ConfigError where the model cannot read. */
 export async function readStageOne(
   folder: string,
-  keys?: PictureKeys,
+  keys?: ReadingKeys,
 ): Promise<PretrainedModel & { readonly files: TokenizerFiles }> {
   const { files, ...model } = await readPretrained(folder, keys);
   if (files && model.trained.has(wordTable)) return { ...model, files };
@@ -152,7 +155,7 @@ export async function readStageOne(
 /** The same with a language model. Throws ConfigError where there is none. */
 export async function readStageTwo(
   folder: string,
-  keys?: PictureKeys,
+  keys?: ReadingKeys,
 ): Promise<PretrainedModel & { readonly language: FrozenLanguageModel }> {
   const { language, ...model } = await readPretrained(folder, keys);
   if (language) return { ...model, language };

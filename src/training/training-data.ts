@@ -1,4 +1,4 @@
-import { DataError } from '../core/index.ts';
+import { DataError, UsageError, type Value } from '../core/index.ts';
 import { concatenate, type Dataset, type ImageRecord, type OpenOptions, type Records } from '../data/index.ts';
 import type { Feeds } from '../runtime/index.ts';
 import { BatchPlan } from './batch-plan.ts';
@@ -24,8 +24,18 @@ export interface DataSource<Item extends ImageRecord> {
   readonly images: ReadEncoder;
   readonly dataset: (d: DatasetChoice, o: OpenOptions) => Promise<Dataset<Item>>;
   /** What a step makes of its batch, by the step alone; held-out data stay as they are. */
-  readonly mix?: ((batch: Batch<Item>, step: number) => Batch<Item>) | undefined;
+  readonly mix?: Mix<Item> | undefined;
 }
+
+/** A batch with what a step makes of it. */
+export type Mix<Item extends ImageRecord> = (
+  batch: Batch<Item>,
+  step: number,
+  training: Pictures<Item>,
+) => Batch<Item> | Promise<Batch<Item>>;
+
+/** All that a recipe learns from, with the features of each picture. */
+export type Pictures<Item extends ImageRecord> = Pick<TrainingData<Item>, 'all' | 'features'>;
 
 /** One step's records and what its graph is fed of their pictures. */
 export interface Batch<Item extends ImageRecord> {
@@ -125,6 +135,20 @@ export class TrainingData<Item extends ImageRecord> {
     return this.#batches.get(step)!;
   }
 
+  /** Every record that is drawn from. */
+  all(): Drawn<Item>[] {
+    return this.#sets.flatMap((set, dataset) =>
+      Array.from({ length: set.length }, (_, index) => drawnFrom(set, { dataset, epoch: 0, index })),
+    );
+  }
+
+  /** What a step's graph would be fed of these records' pictures. Throws DataError where one cannot be used. */
+  async features(drawn: readonly Drawn<Item>[]): Promise<Value> {
+    const { imageEmbeds } = await this.images.feeds(await Promise.all(drawn.map((d) => this.images.load(d))), 0);
+    if (imageEmbeds) return imageEmbeds;
+    throw new UsageError('there are no features of pictures, because model.freeze_vit is false');
+  }
+
   close(): Promise<void> {
     return this.images.close();
   }
@@ -136,7 +160,7 @@ export class TrainingData<Item extends ImageRecord> {
     const pictures = read.map(({ loaded }) => loaded);
     const name = items.map(({ record }) => record.id).join(', ');
     const batch = { items, name, imageFeeds: await this.images.feeds(pictures, step) };
-    return this.#mix?.(batch, step) ?? batch;
+    return this.#mix?.(batch, step, this) ?? batch;
   }
 
   /** A record with its picture, or the next one whose picture can be used, so that batches keep their size. */
@@ -144,7 +168,7 @@ export class TrainingData<Item extends ImageRecord> {
     const set = this.#sets[at.dataset]!;
     for (let tried = 0; ; tried++) {
       const index = (at.index + tried) % set.length;
-      const drawn = { ...at, index, unit: Math.floor(index / (set.together ?? 1)), record: set.record(index) };
+      const drawn = drawnFrom(set, { ...at, index });
       try {
         return { drawn, loaded: await this.images.load(drawn) };
       } catch (cause) {
@@ -156,6 +180,13 @@ export class TrainingData<Item extends ImageRecord> {
     }
   }
 }
+
+/** A record of one of the recipe's datasets. */
+const drawnFrom = <Item extends ImageRecord>(set: Records<Item>, at: Omit<Drawn, 'record' | 'unit'>): Drawn<Item> => ({
+  ...at,
+  unit: Math.floor(at.index / (set.together ?? 1)),
+  record: set.record(at.index),
+});
 
 /** The datasets without what cannot be encoded, and the features of the rest. */
 async function cacheSets<Item extends ImageRecord>(

@@ -51,7 +51,12 @@ const newQFormer = z.strictObject({
 type NewQFormer = z.infer<typeof newQFormer>;
 
 /** The folder that a stage-1 run wrote: encoder, Q-Former, heads and vocabulary are taken from it. */
-const pretrained = z.strictObject({ ...stageOneKeys, ...encoderKeys({ frozen: true }) });
+const pretrained = z.strictObject({
+  ...stageOneKeys,
+  /** As it was for the folder; less of it, and its queries read finer features. */
+  image_feature_pooling: z.int().positive().optional(),
+  ...encoderKeys({ frozen: true }),
+});
 
 const recipe = z.strictObject({
   task: z.literal('stage1'),
