@@ -1,6 +1,7 @@
-import { floats, type Random, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { floats, type Random, random, toFloat32, type Value } from '../core/index.ts';
 import { type Cell, captionsOfCells, cellsOf, type ImageTextRecord, type Scene, standsAlone } from '../data/index.ts';
 import type { ImageEncoder } from '../models/index.ts';
+import { patchesIn, sideOf } from './cell-patches.ts';
 import type { Batch } from './training-data.ts';
 
 export interface ExchangeOptions {
@@ -64,10 +65,7 @@ function takeCells(
   { row, places, prefixTokens }: { row: number; places: readonly Place[]; prefixTokens: number },
 ): void {
   const [, tokens, width] = from.shape as [number, number, number];
-  const side = Math.sqrt(tokens - prefixTokens);
-  if (!Number.isInteger(side)) {
-    throw new UsageError(`data.exchange_cells: expected patches of a square picture, found ${tokens - prefixTokens}`);
-  }
+  const side = sideOf(tokens - prefixTokens, 'data.exchange_cells');
   const data = toFloat32(from);
   const token = (values: Float32Array, picture: number, index: number) => {
     const at = (picture * tokens + index) * width;
@@ -79,10 +77,8 @@ function takeCells(
     token(to.data, row, index).set(all[0]!.map((_, i) => all.reduce((sum, x) => sum + x[i]!, 0) / all.length));
   }
   for (const { cell, row: picture } of places) {
-    for (let patch = 0; patch < side * side; patch++) {
-      const [x, y] = [((patch % side) + 0.5) / side, (Math.floor(patch / side) + 0.5) / side];
-      const inside = x >= cell.x[0] && x < cell.x[1] && y >= cell.y[0] && y < cell.y[1];
-      if (inside) token(to.data, row, prefixTokens + patch).set(token(data, picture, prefixTokens + patch));
+    for (const patch of patchesIn(cell, side)) {
+      token(to.data, row, prefixTokens + patch).set(token(data, picture, prefixTokens + patch));
     }
   }
 }

@@ -1,6 +1,7 @@
 import { floats, type Random, random, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { type Cell, cellsOf, type ImageSource, type ImageTextRecord } from '../data/index.ts';
 import type { ImageEncoder } from '../models/index.ts';
+import { patchesIn, sideOf } from './cell-patches.ts';
 import type { Drawn } from './step-images.ts';
 import type { Batch, Pictures } from './training-data.ts';
 
@@ -59,7 +60,7 @@ function move(
   { shifts, prefixTokens }: { shifts: readonly { cell: Cell; by: Float32Array }[]; prefixTokens: number },
 ): void {
   const [, tokens, width] = features.shape as [number, number, number];
-  const side = squareOf(tokens - prefixTokens);
+  const side = sideOf(tokens - prefixTokens, 'data.style_shift');
   const addTo = (token: number, by: Float32Array, share = 1) => {
     const at = (row * tokens + token) * width;
     for (let i = 0; i < width; i++) features.data[at + i]! += share * by[i]!;
@@ -69,18 +70,8 @@ function move(
       addTo(token, by.subarray(token * width, (token + 1) * width), 1 / shifts.length);
     }
     const ofPatches = by.subarray(prefixTokens * width);
-    for (let patch = 0; patch < side * side; patch++) {
-      const [x, y] = [((patch % side) + 0.5) / side, (Math.floor(patch / side) + 0.5) / side];
-      const inside = x >= cell.x[0] && x < cell.x[1] && y >= cell.y[0] && y < cell.y[1];
-      if (inside) addTo(prefixTokens + patch, ofPatches);
-    }
+    for (const patch of patchesIn(cell, side)) addTo(prefixTokens + patch, ofPatches);
   }
-}
-
-function squareOf(patches: number): number {
-  const side = Math.sqrt(patches);
-  if (Number.isInteger(side)) return side;
-  throw new UsageError(`data.style_shift: expected patches of a square picture, found ${patches}`);
 }
 
 /** How many pictures are read at a time. */
