@@ -109,7 +109,7 @@ it('names, or leaves out, a picture that cannot be used', async () => {
 it('wants pictures in files of their own', async () => {
   await writeSmallCutouts(folder);
   const wanted = recipe('scenes.jsonl');
-  const size = { size: 28, seed: 0, singles: 0, places: false, split: 'train' };
+  const size = { size: 28, seed: 0, singles: 0, places: false, looks: 0, split: 'train' };
   wanted.data.train = [{ type: 'scenes', path: folder, n: 1, ...size }];
   await expect(bootstrap(wanted)).rejects.toThrow(/the scene ".*": expected a picture in a file of its own/);
 });

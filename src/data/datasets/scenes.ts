@@ -19,6 +19,8 @@ export const sceneOptions = z.strictObject({
   seed: z.int().nonnegative().default(0),
   /** The side of the canvas in pixels. */
   size: z.int().positive().default(224),
+  /** The share of cut-outs that are drawn with another look: turned, stretched, bent, in other colours and tones. */
+  looks: z.number().min(0).max(1).default(0),
   /** The share of scenes that show one picture of the set, whatever it is, with its own caption. */
   singles: z.number().min(0).max(1).default(0),
 });
@@ -56,14 +58,14 @@ export async function readSceneParts(
 
 /** What makes the scene of each number. */
 export async function sceneComposer(
-  { path, split, sources, nouns, seed, size, singles, places }: z.output<typeof sceneOptions>,
+  { path, split, sources, nouns, seed, size, singles, places, looks }: z.output<typeof sceneOptions>,
   onBad?: OnBad,
 ): Promise<(index: number) => Scene> {
   const { rows, vocabulary } = await readSceneParts({ path, split, sources, nouns, seed }, onBad);
   return (index) => {
     const draws = random(seed, 'scene', index);
     return draws.chance(singles)
-      ? composeSingle(draws, draws.pick(rows), { size })
-      : composeScene(draws, vocabulary, { size, places });
+      ? composeSingle(draws, draws.pick(rows), { size, looks })
+      : composeScene(draws, vocabulary, { size, places, looks });
   };
 }

@@ -17,7 +17,7 @@ export const twinScenes = defineDataset(
     min_objects: z.int().min(2).max(4).default(2),
     max_objects: z.int().min(2).default(4),
   }),
-  async ({ path, split, sources, nouns, n, seed, size, places, min_objects, max_objects }, onBad) => {
+  async ({ path, split, sources, nouns, n, seed, size, places, looks, min_objects, max_objects }, onBad) => {
     if (min_objects > max_objects) {
       throw new UsageError(
         `twin_scenes.min_objects: expected at most max_objects, ${max_objects}, found ${min_objects}`,
@@ -30,7 +30,13 @@ export const twinScenes = defineDataset(
       record(index) {
         const pair = Math.floor(index / 2);
         const draws = random(seed, 'twins', pair);
-        const first = composeSeveral(draws, vocabulary, { size, places, fewest: min_objects, most: max_objects });
+        const first = composeSeveral(draws, vocabulary, {
+          size,
+          places,
+          looks,
+          fewest: min_objects,
+          most: max_objects,
+        });
         const scene = index % 2 === 0 ? first : exchangeObjects(draws, first)!;
         const id = `twin scene ${seed}-${index}`;
         return { id, imageId: id, image: { kind: 'scene', folder: path, scene }, captions: scene.captions };

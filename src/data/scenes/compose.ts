@@ -3,6 +3,7 @@ import type { CutoutRow } from '../cutout.ts';
 import { drawBackground, nameBackground } from './background.ts';
 import { drawPhrasings, exchange, say } from './grammar.ts';
 import { layOut } from './layout.ts';
+import { drawLook } from './look.ts';
 import { type SceneNoun, sceneNoun, standApart } from './noun.ts';
 import { askAbout } from './questions.ts';
 import { type Arrangement, arrangements, rowsOf, type Scene, type SceneObject } from './scene.ts';
@@ -42,6 +43,8 @@ export interface ComposeOptions {
   readonly captions?: number;
   /** Say two captions with the place first: "on the left a cat, on the right a dog". Default: false. */
   readonly places?: boolean;
+  /** The share of cut-outs that are drawn with another look. Default: 0. */
+  readonly looks?: number;
 }
 
 /** How often each arrangement is drawn, as shares of one. */
@@ -69,7 +72,7 @@ const copies: Readonly<Record<number, readonly string[]>> = {
  * same draws and vocabulary give the same scene.
  */
 export function composeScene(random: Random, vocabulary: readonly SceneEntry[], options: ComposeOptions = {}): Scene {
-  const { size = 224, captions: captionCount = 5, places = false } = options;
+  const { size = 224, captions: captionCount = 5, places = false, looks = 0 } = options;
   const arrangement = drawArrangement(random);
   const wanted = rowsOf(arrangement).reduce((sum, n) => sum + n, 0);
   const [absent, ...entries] = drawEntries(random, vocabulary, wanted + 1);
@@ -82,7 +85,16 @@ export function composeScene(random: Random, vocabulary: readonly SceneEntry[], 
   const phrasings = drawPhrasings(random, arrangement, { captions: captionCount, places });
   const captions = phrasings.map((phrasing) => say(objects, background, phrasing));
   const scene = { size, background, arrangement, objects, phrasings, caption: captions[0]!, captions };
-  return { ...scene, questions: askAbout(random, scene, absent!.noun) };
+  return withLooks(random, { ...scene, questions: askAbout(random, scene, absent!.noun) }, looks);
+}
+
+/** The scene with a share of its cut-outs drawn otherwise. Drawn last: without, all else stays the same. */
+function withLooks(random: Random, scene: Scene, share: number): Scene {
+  if (share === 0) return scene;
+  const objects = scene.objects.map((object) =>
+    random.chance(share) ? { ...object, look: drawLook(random, object.noun.name) } : object,
+  );
+  return { ...scene, objects };
 }
 
 /**
@@ -127,8 +139,12 @@ function drawEntries(random: Random, vocabulary: readonly SceneEntry[], count: n
  * One cut-out at a random size and place on a random background: strong augmentation for single pictures. The captions
  * are the row's own; half of the time they also tell the background.
  */
-export function composeSingle(random: Random, row: CutoutRow, options: Pick<ComposeOptions, 'size'> = {}): Scene {
-  const { size = 224 } = options;
+export function composeSingle(
+  random: Random,
+  row: CutoutRow,
+  options: Pick<ComposeOptions, 'size' | 'looks'> = {},
+): Scene {
+  const { size = 224, looks = 0 } = options;
   const side = Math.round(size * random.between(0.4, 1));
   const place = () => Math.floor(random.uniform() * (size - side + 1));
   const noun = { name: row.caption, head: row.caption };
@@ -145,5 +161,5 @@ export function composeSingle(random: Random, row: CutoutRow, options: Pick<Comp
   );
   const phrasings = [{ statement: '{a}', opening: '', ground }];
   const scene = { size, background, objects: [object], phrasings, caption: captions[0]!, captions, questions: [] };
-  return { ...scene, arrangement: '1' };
+  return withLooks(random, { ...scene, arrangement: '1' }, looks);
 }

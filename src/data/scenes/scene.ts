@@ -1,5 +1,6 @@
 import type { Box } from '../../image/index.ts';
 import type { Background } from './background.ts';
+import type { Look } from './look.ts';
 import type { SceneNoun } from './noun.ts';
 
 /** One cut-out of a scene, drawn once or several times. */
@@ -8,6 +9,8 @@ export interface SceneObject {
   readonly picture: { readonly id: number; readonly image: string };
   /** Drawn mirrored left to right. */
   readonly flip: boolean;
+  /** How it is drawn other than its file has it; absent: as it is. */
+  readonly look?: Look;
   /** One box for each copy, in pixels; the cut-out is scaled until it touches its box from inside, and centred. */
   readonly boxes: readonly Box[];
 }

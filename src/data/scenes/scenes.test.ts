@@ -101,6 +101,56 @@ describe('an exchanged scene', () => {
   });
 });
 
+describe('looks', () => {
+  const composed = (seed: number, looks: number) => composeScene(random(seed, 'scene'), vocabulary, { looks });
+
+  it('change nothing else of a scene, and stay with its things', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.constantFrom(0.5, 1), (seed, looks) => {
+        const scene = composed(seed, looks);
+        const plain = { ...scene, objects: scene.objects.map(({ look, ...object }) => object) };
+        expect(plain).toEqual(composed(seed, 0));
+        if (looks === 1) expect(scene.objects.every(({ look }) => look !== undefined)).toBe(true);
+        const twin = exchangeObjects(random(seed, 'twin'), scene);
+        const lookOf = ({ objects }: Scene) => new Map(objects.map(({ picture, look }) => [picture.id, look]));
+        if (twin) expect(lookOf(twin)).toEqual(lookOf(scene));
+      }),
+    );
+  });
+
+  it('leave the hue of what is called by it', () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        for (const { noun, look } of composed(seed, 1).objects) {
+          if (/red|yellow/.test(noun.name)) expect(look).toMatchObject({ hue: 0, saturation: expect.any(Number) });
+          if (/red|yellow/.test(noun.name)) expect(look!.saturation).toBeGreaterThan(0.5);
+        }
+      }),
+    );
+  });
+
+  it('are drawn within the boxes, and are another picture', async () => {
+    const red: RawImage = { width: 30, height: 20, channels: 4, data: new Uint8Array(2400) };
+    for (let i = 0; i < 2400; i += 4) red.data.set([220, 30, 40, 255], i);
+    const plain = composed(3, 0);
+    const background = { kind: 'plain', names: ['white'], color: [255, 255, 255] } as const;
+    const drawn = async (scene: Scene) => renderScene({ ...scene, background }, async () => red);
+    const { size, objects } = plain;
+    const looked = await drawn(composed(3, 1));
+    expect(looked.data).not.toEqual((await drawn(plain)).data);
+    expect(looked.data).toEqual((await drawn(composed(3, 1))).data);
+    const boxes = objects.flatMap((object) => object.boxes);
+    for (let y = 0; y < size; y++) {
+      for (let x = 0; x < size; x++) {
+        const inside = boxes.some(
+          (box) => x >= box.left && x < box.left + box.width && y >= box.top && y < box.top + box.height,
+        );
+        if (!inside) expect(looked.data[(y * size + x) * 3]).toBe(255);
+      }
+    }
+  });
+});
+
 describe('cells of scenes', () => {
   it('have captions that name all that stands in them and say truly how', () => {
     let joined = 0;
