@@ -21,6 +21,7 @@ export function warp(image: RawImage, { turn, stretch, bend, phase }: Warp): Raw
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const [wider, higher] = [Math.sqrt(stretch), 1 / Math.sqrt(stretch)];
   const larger = Math.max(image.width, image.height);
+  const frequency = (2 * Math.PI) / larger;
   const margin = 2 * larger * Math.max(Math.abs(bend[0]), Math.abs(bend[1])) + 4;
   const [across, down] = [image.width * wider + margin, image.height * higher + margin];
   const width = Math.ceil(across * Math.abs(cos) + down * Math.abs(sin) - rounding);
@@ -33,8 +34,9 @@ export function warp(image: RawImage, { turn, stretch, bend, phase }: Warp): Raw
       // Where the pixel comes from: the shape is turned last, so it is turned back first.
       const u = (x * cos + y * sin) / wider;
       const v = (y * cos - x * sin) / higher;
-      const wave = (at: number) => larger * Math.sin((2 * Math.PI * at) / larger + phase);
-      sample(image, u + bend[0] * wave(v) + image.width / 2, v + bend[1] * wave(u) + image.height / 2, data, to);
+      const fromX = u + bend[0] * larger * Math.sin(v * frequency + phase) + image.width / 2;
+      const fromY = v + bend[1] * larger * Math.sin(u * frequency + phase) + image.height / 2;
+      sample(image, fromX, fromY, data, to);
     }
   }
   return { width, height, channels: 4, data };
@@ -44,9 +46,13 @@ export function warp(image: RawImage, { turn, stretch, bend, phase }: Warp): Raw
 function sample({ width, height, channels, data }: RawImage, x: number, y: number, out: Uint8Array, to: number): void {
   const left = Math.floor(x - 0.5);
   const top = Math.floor(y - 0.5);
-  let [red, green, blue, alpha] = [0, 0, 0, 0];
-  for (let row = Math.max(0, top); row <= Math.min(height - 1, top + 1); row++) {
-    for (let column = Math.max(0, left); column <= Math.min(width - 1, left + 1); column++) {
+  const [right, bottom] = [Math.min(width - 1, left + 1), Math.min(height - 1, top + 1)];
+  let red = 0;
+  let green = 0;
+  let blue = 0;
+  let alpha = 0;
+  for (let row = Math.max(0, top); row <= bottom; row++) {
+    for (let column = Math.max(0, left); column <= right; column++) {
       const from = (row * width + column) * channels;
       const share = (1 - Math.abs(x - 0.5 - column)) * (1 - Math.abs(y - 0.5 - row));
       const weight = share * (channels === 4 ? data[from + 3]! : 255);

@@ -31,7 +31,10 @@ export function poolPatches(imageEmbeds: Tensor, { factor, prefixTokens, grid }:
   const patches = fixed(length, 'the number of image tokens') - prefixTokens;
   const [rows, columns] = grid ?? [Math.sqrt(patches), Math.sqrt(patches)];
   if (rows * columns !== patches || rows % factor !== 0 || columns % factor !== 0) {
-    throw new ShapeError(`${patches} patches in ${rows} rows cannot be pooled ${factor} x ${factor}`);
+    const found = `${patches} patches in ${rows} rows, which squares of ${factor} x ${factor} do not fill`;
+    throw new ShapeError(
+      `image_feature_pooling: expected a divisor of the rows and columns of patches, found ${found}`,
+    );
   }
   const [h, w] = [rows / factor, columns / factor];
   const squares = reshape(slice(imageEmbeds, { axis: 1, start: prefixTokens }), {

@@ -87,7 +87,12 @@ describe('poolPatches', () => {
 
   it('refuses grids that the squares do not fill', () => {
     const embeds = input('embeds', 'float32', ['batch', 10, 4]);
-    expect(() => poolPatches(embeds, { factor: 2, prefixTokens: 1 })).toThrow(ShapeError); // 3 x 3
+    expect(() => poolPatches(embeds, { factor: 2, prefixTokens: 1 })).toThrow(
+      new ShapeError(
+        'image_feature_pooling: expected a divisor of the rows and columns of patches, ' +
+          'found 9 patches in 3 rows, which squares of 2 x 2 do not fill',
+      ),
+    );
     expect(() => poolPatches(embeds, { factor: 1, prefixTokens: 1, grid: [2, 4] })).toThrow(ShapeError);
   });
 });
