@@ -14,6 +14,14 @@ const schema = z.discriminatedUnion('task', [
   z.strictObject({ task: z.literal('boil'), pot: z.strictObject({ water: z.number() }) }),
   z.strictObject({
     task: z.literal('warm'),
+    sides: z
+      .array(
+        z.discriminatedUnion('kind', [
+          z.strictObject({ kind: z.literal('rice'), grains: z.number() }),
+          z.strictObject({ kind: z.literal('salad'), leaves: z.number() }),
+        ]),
+      )
+      .optional(),
     dish: z.union([z.strictObject({ frozen: z.string() }), z.strictObject({ fresh: z.string(), salt: z.number() })]),
   }),
 ]);
@@ -54,6 +62,12 @@ describe('what is wrong with a recipe', () => {
     ['an unknown key', `${text}oven2: 1`, [], 'cake.yaml: oven2 is not a key of a recipe; did you mean oven?'],
     ['one inside a part', text, ['oven.minute=3'], 'oven.minute is not a key of a recipe; did you mean minutes?'],
     ["another task's key", text, ['oven.water=3'], /oven\.water is not a key of a recipe$/],
+    [
+      'one of an item in a list',
+      'task: warm\nsides: [{ kind: salad, leaves: 2, leafs: 3 }]\ndish: { frozen: soup }',
+      [],
+      'cake.yaml: sides.0.leafs is not a key of a recipe; did you mean leaves?',
+    ],
     ['a value of another type', text, ['oven.temperature=hot'], 'oven.temperature: '],
     ['a task that there is not', text, ['task=fry'], 'task: '],
     [

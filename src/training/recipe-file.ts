@@ -95,11 +95,17 @@ function keysOf(schema: z.core.$ZodType, tree: Tree): string[] {
   if (schema instanceof z.ZodObject) {
     return Object.entries(schema.shape).flatMap(([key, child]) => [key, ...keysOf(child, tree)]);
   }
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return keysOf(schema.unwrap(), tree);
+  if (schema instanceof z.ZodArray) return keysOf(schema.element, {}); // of all kinds of datasets
   if (!(schema instanceof z.ZodDiscriminatedUnion)) {
     return schema instanceof z.ZodUnion ? schema.options.flatMap((option) => keysOf(option, tree)) : [];
   }
   const { discriminator } = schema.def;
   return schema.options
-    .filter((o) => o instanceof z.ZodObject && z.safeParse(o.shape[discriminator], tree[discriminator]).success)
+    .filter(
+      (o) =>
+        !(discriminator in tree) ||
+        (o instanceof z.ZodObject && z.safeParse(o.shape[discriminator], tree[discriminator]).success),
+    )
     .flatMap((option) => keysOf(option, tree));
 }
