@@ -34,6 +34,7 @@ export async function evaluateModel(recipe: EvaluationRecipe, options: Evaluatio
   const subject = await Subject.open(model, {
     featureCache: recipe.data.feature_cache,
     batchSize: recipe.run.batch_size_eval,
+    ...('views' in recipe.run && { views: recipe.run.views }),
     ...options,
   });
   try {

@@ -1,3 +1,4 @@
+export { averaged } from './averaged.ts';
 export { type CompiledLanguageModel, compileLanguageModel } from './compile.ts';
 export type { LanguageModelWeights } from './decoder.ts';
 export { generate } from './generate.ts';

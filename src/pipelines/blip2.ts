@@ -17,6 +17,7 @@ import { folderAt } from './quantised-cache.ts';
 import type { PrecisionChoice, QuantiseProgress } from './quantised-folder.ts';
 import { Sessions } from './sessions.ts';
 import { type TraceInputs, trace } from './trace.ts';
+import type { ViewOptions } from './views.ts';
 import type { SequenceOptions, Written } from './write.ts';
 
 export interface LoadOptions extends Pick<SessionOptions, 'device' | 'threads'>, Omit<ResolveOptions, 'settings'> {
@@ -75,9 +76,15 @@ export class Blip2 {
     return readPixels(images, this.files.processor);
   }
 
-  /** What the Q-Former reads of images, `imageEmbeds` [B, P, Dv]: other methods take it in place of the images. */
-  async encodeImages(images: Images, { signal }: { signal?: AbortSignal } = {}): Promise<Value<'float32'>> {
-    return copyOf(await imageFeatures(this.#sessions, images, { signal }));
+  /**
+   * What the Q-Former reads of images, `imageEmbeds` [B, P, Dv]: other methods take it in place of the images. With `views`
+   * [B · views, P, Dv], all of the first image before those of the next, which `caption` takes with as many.
+   */
+  async encodeImages(
+    images: Images,
+    options: { readonly signal?: AbortSignal } & ViewOptions = {},
+  ): Promise<Value<'float32'>> {
+    return copyOf(await imageFeatures(this.#sessions, images, options));
   }
 
   /** The shape of what `encodeImages` gives of one image, and a name for its numbers. */

@@ -3,6 +3,7 @@ import { embed } from './embed.ts';
 import { featuresToWriteAbout, type Images, imagesOf, type OneImage } from './images.ts';
 import { itcOfTexts, itcTemperature } from './rank.ts';
 import type { Sessions } from './sessions.ts';
+import { firstViews, type ViewOptions } from './views.ts';
 import {
   type SequenceOptions,
   streamByLanguageModel,
@@ -12,7 +13,7 @@ import {
   writeByQueries,
 } from './write.ts';
 
-export interface CaptionOptions extends WritingOptions, SequenceOptions {
+export interface CaptionOptions extends WritingOptions, SequenceOptions, ViewOptions {
   /**
    * The words that captions begin with, of all images or of each; they are not part of what is returned. Default: those
    * that the model was trained to go on from, if any.
@@ -29,33 +30,37 @@ export interface CaptionOptions extends WritingOptions, SequenceOptions {
 /**
  * Captions: by the language model where stage 2 has connected one, else by the Q-Former itself, as stage 1 has taught it
  * (ITG). In transformers' order, all `numReturnSequences` of an image before those of the next. Throws UsageError where
- * there are prompts for more or fewer images, or `bestOf` is below the number of captions; ConfigError where it is given to
- * a model without ITC.
+ * there are prompts for more or fewer images, `bestOf` is below the number of captions, or there are not so many views;
+ * ConfigError where `bestOf` is given to a model without ITC. Of `views` above 1, imageEmbeds are those of all views, as
+ * `encodeImages` gives them.
  */
 export async function caption(
   sessions: Sessions,
   images: Images,
-  { prompt = captionPrompt(sessions), bestOf, ...options }: CaptionOptions = {},
+  { prompt = captionPrompt(sessions), bestOf, views = 1, ...options }: CaptionOptions = {},
 ): Promise<Written[]> {
   const { numReturnSequences = 1, numBeams = 1, doSample, signal } = options;
   if (bestOf !== undefined) await checkBestOf(sessions, bestOf, numReturnSequences);
   const features = await featuresToWriteAbout(sessions, images, {
     numBeams,
     numReturnSequences: bestOf ?? numReturnSequences,
+    views,
   });
   signal?.throwIfAborted();
-  const prompts = promptsFor(features.shape[0]!, prompt);
+  const prompts = promptsFor(features.shape[0]! / views, prompt);
   const write = sessions.files.language ? writeByLanguageModel : writeByQueries;
-  if (bestOf === undefined) return write(sessions, features, { ...options, prompts });
+  if (bestOf === undefined) return write(sessions, features, { ...options, prompts, views });
   const written = await write(sessions, features, {
     ...options,
     prompts,
+    views,
     numReturnSequences: bestOf,
     numBeams: doSample ? numBeams : Math.max(numBeams, bestOf),
   });
   const ofEach = prompts.map((_, image) => written.slice(image * bestOf, (image + 1) * bestOf));
   const texts = ofEach.map((some, image) => some.map(({ text }) => `${prompts[image]} ${text}`));
-  const cosines = await itcOfTexts({ embed: (inputs) => embed(sessions, inputs) }, features, { texts, signal });
+  const seen = firstViews(features, views);
+  const cosines = await itcOfTexts({ embed: (inputs) => embed(sessions, inputs) }, seen, { texts, signal });
   const temperature = await itcTemperature(sessions.files);
   return ofEach.flatMap((some, image) => {
     const scores = some.map(({ logProbability }, i) => logProbability + cosines[image]![i]! / temperature);

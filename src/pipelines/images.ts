@@ -7,6 +7,7 @@ import { featureShape } from '../models/index.ts';
 import { cachedTogether } from '../runtime/index.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { Sessions } from './sessions.ts';
+import { checkFeatures, checkViews, type ViewOptions, viewsOf } from './views.ts';
 
 /** A picture: a file, by its path or file: URL, the bytes of one, or decoded pixels. */
 export type ImageInput = string | URL | Uint8Array | RawImage;
@@ -92,24 +93,36 @@ function checkPixels(image: RawImage): RawImage {
 export const featuresToWriteAbout = (
   sessions: Sessions,
   images: Images,
-  { numBeams = 1, numReturnSequences = 1 }: Pick<GenerationOptions, 'numBeams' | 'numReturnSequences'> = {},
+  {
+    numBeams = 1,
+    numReturnSequences = 1,
+    views,
+  }: Pick<GenerationOptions, 'numBeams' | 'numReturnSequences'> & ViewOptions = {},
 ): Promise<Value<'float32'>> =>
   imageFeatures(sessions, images, {
+    views,
     meanwhile: (count) => sessions.prepareLanguageModel(count * Math.max(numBeams, numReturnSequences)),
   });
 
 /**
- * What the Q-Former reads of images: imageEmbeds [B, P, Dv], of a picture that was seen before from memory. `meanwhile` is
- * called with their number when the image encoder has been started. Throws the signal's reason before each step.
+ * What the Q-Former reads of images: imageEmbeds [B · views, P, Dv], of a picture that was seen before from memory.
+ * `meanwhile` is called with their number when the image encoder has been started. Throws the signal's reason before each
+ * step; UsageError as `viewsOf`.
  */
 export async function imageFeatures(
   sessions: Sessions,
   images: Images,
-  { signal, meanwhile }: { signal?: AbortSignal | undefined; meanwhile?: (images: number) => void } = {},
+  {
+    signal,
+    meanwhile,
+    views = 1,
+  }: ViewOptions & { signal?: AbortSignal | undefined; meanwhile?: (images: number) => void } = {},
 ): Promise<Value<'float32'>> {
   signal?.throwIfAborted();
-  if (areComputed(images) && images.shape.length === 3) return images;
-  const pixelValues = await readPixels(images, sessions.files.processor);
+  checkViews(views);
+  if (areComputed(images) && images.shape.length === 3) return checkFeatures(images, views);
+  const { processor, encoder } = sessions.files;
+  const pixelValues = viewsOf(await readPixels(images, processor), { views, patchSize: encoder.patchSize });
   signal?.throwIfAborted();
   const encode = () => encodePixels(sessions, pixelValues, meanwhile);
   return pixelValues.shape[0] === 1 ? sessions.seen.features(pixelValues, encode) : encode();

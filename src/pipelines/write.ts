@@ -1,6 +1,7 @@
 import { captionWriter } from '../blip2/index.ts';
 import { toNumbers, UsageError, type Value } from '../core/index.ts';
 import {
+  averaged,
   cutAtStop,
   type GenerationOptions,
   generate,
@@ -15,6 +16,7 @@ import { closeWordGaps, type Encoding, padSequences, type Tokenizer } from '../t
 import type { ConnectedLanguageModel } from './model-files.ts';
 import { readQueries } from './queries.ts';
 import type { Sessions } from './sessions.ts';
+import type { ViewOptions } from './views.ts';
 
 /** How to write: transformers' names and meanings. `maxNewTokens` is 30 by default. */
 export interface WritingOptions
@@ -39,15 +41,15 @@ export interface Written {
 export const defaultNewTokens = 30;
 
 /**
- * Goes on from prompts, one for each image, in the language model: features [B, P, Dv]. In transformers' order: all
+ * Goes on from prompts, one for each image, in the language model: features [B · views, P, Dv]. In transformers' order: all
  * sequences of the first prompt, best first, then those of the next.
  */
 export async function writeByLanguageModel(
   sessions: Sessions,
   features: Value,
-  { prompts, ...options }: WritingOptions & SequenceOptions & { prompts: readonly string[] },
+  { prompts, ...options }: WritingOptions & SequenceOptions & ViewOptions & { prompts: readonly string[] },
 ): Promise<Written[]> {
-  const { prompt, ...start } = await readPrompts(sessions, features, prompts);
+  const { prompt, ...start } = await readPrompts(sessions, features, forEachView(prompts, options));
   options.signal?.throwIfAborted();
   return write(await sessions.languageModel(), prompt, { ...options, ...start });
 }
@@ -92,9 +94,9 @@ export async function readPrompts(sessions: Sessions, features: Value, prompts: 
 export async function writeByQueries(
   sessions: Sessions,
   features: Value,
-  { prompts, ...options }: WritingOptions & SequenceOptions & { prompts: readonly string[] },
+  { prompts, ...options }: WritingOptions & SequenceOptions & ViewOptions & { prompts: readonly string[] },
 ): Promise<Written[]> {
-  const { prompt, ...start } = await readQueryPrompts(sessions, features, prompts);
+  const { prompt, ...start } = await readQueryPrompts(sessions, features, forEachView(prompts, options));
   options.signal?.throwIfAborted();
   const written = await write(await sessions.writer(), prompt, { ...options, ...start });
   return written.map((each) => ({ ...each, text: closeWordGaps(each.text) }));
@@ -114,6 +116,9 @@ export async function readQueryPrompts(sessions: Sessions, features: Value, prom
   return { prompt, history: rows, tokenizer, endTokens, lm }; // transformers' penalties look at all of input_ids
 }
 
+const forEachView = (prompts: readonly string[], { views = 1 }: ViewOptions): string[] =>
+  prompts.flatMap((prompt) => new Array<string>(views).fill(prompt));
+
 /** What writes, and what it knows of the prompts: see `readPrompts`. */
 interface Start extends Pick<GenerationOptions, 'history'> {
   readonly lm: LanguageModel;
@@ -124,10 +129,11 @@ interface Start extends Pick<GenerationOptions, 'history'> {
 async function write(
   model: StepModel<Prompt>,
   prompt: Prompt,
-  options: WritingOptions & SequenceOptions & Start,
+  { views = 1, history, ...options }: WritingOptions & SequenceOptions & ViewOptions & Start,
 ): Promise<Written[]> {
-  const { decode, generation } = generationOf(prompt, options);
-  const written = await generate(model, prompt, generation);
+  const ofTexts = history?.filter((_, row) => row % views === 0);
+  const { decode, generation } = generationOf(prompt, { ...options, history: ofTexts });
+  const written = await generate(averaged(model, views), prompt, generation);
   const textOf = (tokens: readonly number[]) => cutAtStop(decode(tokens), options.stopStrings ?? []).trim();
   return written.flat().map(({ tokens, score, logProbability }) => ({ text: textOf(tokens), score, logProbability }));
 }

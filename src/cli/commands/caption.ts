@@ -20,6 +20,7 @@ interface Options extends ModelOptions, WritingFlags {
   readonly json?: boolean;
   readonly prompt?: string;
   readonly bestOf?: number;
+  readonly views?: number;
   readonly batchSize: number;
   readonly out?: string;
   readonly skipBad?: boolean;
@@ -31,11 +32,12 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
   .argument('<path...>', 'files, folders, patterns, or - for standard input')
   .option('--prompt <text>', 'the words that captions begin with')
   .option('--best-of <n>', 'write so many and show the one that is likeliest and fits best, by ITC', positiveNumber)
+  .option('--views <n>', 'look at so many views of each image, moved by half a patch: up to 4', positiveNumber)
   .option('-b, --batch-size <n>', 'images that are captioned together', positiveNumber, 16)
   .option('-o, --out <file>', 'write JSON lines there; an interrupted run goes on where it stopped')
   .option('--skip-bad', 'leave out images that cannot be read, and count them')
   .action(async (paths: string[], options: Options) => {
-    const { out, json, prompt, bestOf, batchSize, numReturnSequences } = options;
+    const { out, json, prompt, bestOf, views, batchSize, numReturnSequences } = options;
     if (out !== undefined && numReturnSequences > 1) {
       throw new UsageError(
         'caption: --out keeps one caption of each image; leave out --num-return-sequences, or --out',
@@ -49,7 +51,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
     const images = await expandImages(paths);
     const { model: named, precision } = options;
     const { signal, ...choices } = writingOptions(options);
-    const settings = { model: named, precision, prompt, bestOf, ...choices };
+    const settings = { model: named, precision, prompt, bestOf, views, ...choices };
     const file = out === undefined ? undefined : await RecordFile.open(out, captionRecord, settings);
     const left = images.filter((image) => !file?.has(image));
     if (file && left.length === 0) {
@@ -60,7 +62,7 @@ export const caption = withJson(withSequences(withWriting(withModel(new Command(
     const model = await loadModel(options);
     const print = (record: CaptionRecord) =>
       printRecord(record, json, (r) => (images.length === 1 ? r.caption : `${r.image}: ${r.caption}`));
-    const writing = { ...choices, signal, prompt, bestOf, batchSize, numReturnSequences };
+    const writing = { ...choices, signal, prompt, bestOf, views, batchSize, numReturnSequences };
     let [written, bad] = [0, 0];
     await withImageProgress(left.length, async (advance) => {
       const leaveOut = (error: DataError) => {

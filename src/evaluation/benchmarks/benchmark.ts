@@ -106,10 +106,12 @@ export const commonRun = z.strictObject({
   report_pictures: z.int().nonnegative().default(24),
 });
 
-/** How captions are chosen, where a model's own likelihood is not to choose alone. */
-export const bestOfRun = {
+/** What captions are chosen by, where a model's own likelihood of one view of each picture is not to choose alone. */
+export const choosingRun = {
   /** So many captions of each picture are written, from which ITC helps to choose: CaptionOptions.bestOf. Absent: greedy. */
   best_of: z.int().positive().optional(),
+  /** So many views of each picture are looked at: CaptionOptions.views. */
+  views: z.int().positive().default(1),
 };
 
 /** How text is written, in LAVIS's words; lengths are of new tokens. */

@@ -55,6 +55,21 @@ describe('cutouts', () => {
     expect(parts).toContain('style: writing captions');
   });
 
+  it('writes of several views of each picture, and compares the pictures as they are', async () => {
+    const [one, several] = await Promise.all(
+      [1, 3].map((views) => evaluateModel(recipe('cutouts', { run: { subsets: ['style'], views } }))),
+    );
+    const { captions: _, ...compared } = one!.metrics.style as Record<string, object>;
+    expect(several!.metrics.style).toMatchObject(compared);
+    const model = await Blip2.fromPretrained(join(folder, 'model'));
+    const written = await model.caption(
+      several!.predictions.map(({ image }) => image),
+      { views: 3 },
+    );
+    await model.release();
+    expect(several!.predictions.map(({ caption }) => caption)).toEqual(written.map(({ text }) => text));
+  });
+
   it('stops where it is told to', async () => {
     const controller = new AbortController();
     const evaluated = evaluateModel(recipe('cutouts'), {

@@ -4,8 +4,8 @@ import { groupByImage, nameOf, openDataset } from '../../data/index.ts';
 import { blipCaption } from '../../text/index.ts';
 import { captionLikelihood, pairedBootstrap, scoreCaptions } from '../metrics/index.ts';
 import {
-  bestOfRun,
   captionData,
+  choosingRun,
   defineBenchmark,
   evenly,
   type Metrics,
@@ -24,7 +24,7 @@ export const captions = defineBenchmark(
   recipeOf('captions', {
     data: captionData,
     run: writingRun.extend({
-      ...bestOfRun,
+      ...choosingRun,
       /** The words that captions begin with; they are not scored. Absent: those that the model was trained to go on from. */
       prompt: z.string().optional(),
       /**

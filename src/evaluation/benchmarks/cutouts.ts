@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type CutoutRow, type ImageTextRecord, nameOf, readCutouts } from '../../data/index.ts';
 import {
-  bestOfRun,
+  choosingRun,
   commonRun,
   cutoutData,
   defineBenchmark,
@@ -41,7 +41,7 @@ export const cutouts = defineBenchmark(
     run: commonRun.extend({
       subsets: z.array(z.enum(Object.keys(subsets))).default(Object.keys(subsets)),
       ...rerankRun(10),
-      ...bestOfRun,
+      ...choosingRun,
     }),
   }),
   async (subject, { data, run }) => {

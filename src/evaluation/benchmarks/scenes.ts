@@ -8,7 +8,7 @@ import {
 } from '../../data/index.ts';
 import { pairedBootstrap } from '../metrics/index.ts';
 import {
-  bestOfRun,
+  choosingRun,
   commonRun,
   cutoutData,
   defineBenchmark,
@@ -26,7 +26,7 @@ import type { Pictures, Subject } from './subject.ts';
  * tell a true caption from the same with two objects exchanged.
  */
 export const scenes = defineBenchmark(
-  recipeOf('scenes', { data: cutoutData, run: commonRun.extend(bestOfRun) }),
+  recipeOf('scenes', { data: cutoutData, run: commonRun.extend(choosingRun) }),
   async (subject, { data, run }) => {
     const all = scoredScenes(await readCutouts(data.path, { onBad: subject.onBad }));
     const neighbour = await NearestNeighbour.among(subject, data.train);

@@ -6,6 +6,7 @@ import {
   bestQueryCosines,
   type CaptionOptions,
   firstTokens,
+  firstViews,
   type Pair,
   type PairScore,
   type WritingOptions,
@@ -22,6 +23,8 @@ export interface Progress {
 export interface SubjectOptions {
   readonly featureCache: string;
   readonly batchSize: number;
+  /** Captions are written of so many views of each picture. Default: 1. */
+  readonly views?: number | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   readonly skipBad?: boolean | undefined;
   readonly onMessage?: ((text: string) => void) | undefined;
@@ -36,16 +39,20 @@ export class Subject {
   readonly #model: Blip2;
   readonly #cache: FeatureCache;
   readonly #options: SubjectOptions;
+  readonly #views: number;
 
   private constructor(model: Blip2, cache: FeatureCache, options: SubjectOptions) {
     this.#model = model;
     this.#cache = cache;
     this.#options = options;
+    this.#views = options.views ?? 1;
   }
 
   static async open(model: Blip2, options: SubjectOptions): Promise<Subject> {
-    const space = await model.featureSpace();
-    return new Subject(model, new FeatureCache(join(options.featureCache, space.fingerprint), space), options);
+    const { patches, width, fingerprint } = await model.featureSpace();
+    const { featureCache, views = 1 } = options;
+    const folder = join(featureCache, views === 1 ? fingerprint : `${fingerprint}-${views}-views`);
+    return new Subject(model, new FeatureCache(folder, { patches: views * patches, width }), options);
   }
 
   /** Whether it compares images with texts. */
@@ -82,7 +89,11 @@ export class Subject {
     const list = { length: records.length, record: (i: number) => records[i]! };
     const keys = await cacheFeatures(list, this.#cache, {
       processor: this.#model.files.processor,
-      encode: (pixelValues) => this.#model.encodeImages(pixelValues),
+      encode: async (pixelValues) => {
+        const { patches, width } = this.#cache;
+        const { data } = await this.#model.encodeImages(pixelValues, { views: this.#views });
+        return floats([pixelValues.shape[0]!, patches, width], data); // a row for all views of a picture
+      },
       batchSize,
       signal,
       onProgress: (done, total) => onProgress?.({ part: `${part}: encoding images`, done, total }),
@@ -109,7 +120,8 @@ export class Subject {
     if (!this.#model.uses.includes('caption')) return undefined;
     const { signal } = this.#options;
     return this.#inBatches(pictures, `${part}: writing captions`, async (batch) => {
-      const written = await this.#model.caption(this.#features(batch), { ...writing, signal });
+      const views = this.#views;
+      const written = await this.#model.caption(this.#features(batch, views), { ...writing, views, signal });
       return written.map(({ text }) => text);
     });
   }
@@ -189,9 +201,10 @@ export class Subject {
   /** The class token of every picture, of length 1; of an encoder without one the mean of the patches. */
   classTokens(pictures: Pictures): Float32Array[] {
     const { prefixTokens } = this.#model.files.encoder;
-    const { patches, width } = this.#cache;
     return pictures.map((picture) => {
-      const tokens = toFloat32(this.#features([picture]));
+      const features = this.#features([picture]);
+      const [, patches, width] = features.shape as [number, number, number];
+      const tokens = toFloat32(features);
       const token = tokens.slice(0, width);
       if (prefixTokens === 0) {
         for (let i = width; i < patches * width; i++) token[i % width]! += tokens[i]!;
@@ -205,12 +218,13 @@ export class Subject {
     this.#cache.close();
   }
 
-  /** imageEmbeds [B, P, Dv]. */
-  #features(pictures: Pictures): Value<'float32'> {
+  /** imageEmbeds [B · views, P, Dv], by default of the pictures as they are alone. */
+  #features(pictures: Pictures, views = 1): Value<'float32'> {
     const { patches, width } = this.#cache;
     const data = new Float32Array(pictures.length * patches * width);
     for (const [i, picture] of pictures.entries()) this.#cache.read(picture, data, i * patches * width);
-    return floats([pictures.length, patches, width], data);
+    const all = floats([pictures.length * this.#views, patches / this.#views, width], data);
+    return views === this.#views ? all : firstViews(all, this.#views);
   }
 
   async #inBatches<T, R>(items: readonly T[], part: string, run: (batch: readonly T[]) => Promise<R[]>): Promise<R[]> {
