@@ -1,8 +1,8 @@
 import type { Decoding, StepModel } from './step.ts';
 
 /**
- * A model that reads every prompt in so many versions, one after the other in its batch, and writes one text of them all:
- * the mean of their logits, which is a token's logarithm in the geometric mean of their probabilities.
+ * A model that reads every prompt in so many versions, one after the other in its batch, and writes one text of them all
+ * by the mean of their logits: a token is as likely as in the geometric mean of the probabilities that each gives it.
  */
 export function averaged<P>(model: StepModel<P>, versions: number): StepModel<P> {
   if (versions === 1) return model;
@@ -27,8 +27,12 @@ class AveragedDecoding implements Decoding {
   }
 
   scores(row: number): Float32Array {
-    const all = this.#rowsOf(row).map((inner) => this.#inner.scores(inner));
-    return all[0]!.map((_, token) => all.reduce((sum, scores) => sum + scores[token]!, 0) / this.#versions);
+    const [mean, ...others] = this.#rowsOf(row).map((inner) => this.#inner.scores(inner));
+    for (let token = 0; token < mean!.length; token++) {
+      for (const scores of others) mean![token]! += scores[token]!;
+      mean![token]! /= this.#versions;
+    }
+    return mean!;
   }
 
   step(tokens: readonly number[], parents: readonly number[] = [...tokens.keys()]): Promise<void> {

@@ -35,5 +35,5 @@ export {
   writeQuantised,
 } from './quantised-folder.ts';
 export type { TraceInputs } from './trace.ts';
-export { firstViews, type ViewOptions } from './views.ts';
+export { firstViews, mostViews, type ViewOptions } from './views.ts';
 export type { SequenceOptions, WritingOptions, Written } from './write.ts';

@@ -16,10 +16,12 @@ const moves = [
   [0, 1],
 ] as const;
 
+export const mostViews = moves.length;
+
 /** Throws UsageError where there are not so many views of a picture. */
 export function checkViews(views: number): void {
-  if (Number.isInteger(views) && views >= 1 && views <= moves.length) return;
-  throw new UsageError(`views: expected a whole number from 1 to ${moves.length}, found ${views}`);
+  if (Number.isInteger(views) && views >= 1 && views <= mostViews) return;
+  throw new UsageError(`views: expected a whole number from 1 to ${mostViews}, found ${views}`);
 }
 
 /**

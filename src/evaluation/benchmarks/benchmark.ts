@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { datasetConfig, type ImageSource, questionDatasetConfig } from '../../data/index.ts';
-import { precisionChoices } from '../../pipelines/index.ts';
+import { mostViews, precisionChoices } from '../../pipelines/index.ts';
 import type { Subject } from './subject.ts';
 
 /** Figures by name, grouped as they belong together. */
@@ -111,7 +111,7 @@ export const choosingRun = {
   /** So many captions of each picture are written, from which ITC helps to choose: CaptionOptions.bestOf. Absent: greedy. */
   best_of: z.int().positive().optional(),
   /** So many views of each picture are looked at: CaptionOptions.views. */
-  views: z.int().positive().default(1),
+  views: z.int().min(1).max(mostViews).default(1),
 };
 
 /** How text is written, in LAVIS's words; lengths are of new tokens. */
