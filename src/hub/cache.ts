@@ -1,4 +1,5 @@
-import { copyFile, lstat, mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { copyFile, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { writeText } from './atomic.ts';
 import type { ModelId } from './remote.ts';
@@ -42,16 +43,17 @@ export class CachedModel {
     if (revision !== commit) await writeText(join(this.folder, 'refs', revision), commit);
   }
 
-  /** Makes a blob appear in a snapshot under its file name. */
+  /** Makes a blob appear in a snapshot under its file name, whoever else does so at the same time. */
   async link(etag: string, file: string): Promise<void> {
     await mkdir(dirname(file), { recursive: true });
-    await rm(file, { force: true }); // a link whose blob is gone
+    const made = `${file}.${randomUUID()}`;
     try {
-      await symlink(relative(dirname(file), this.blob(etag)), file);
+      await symlink(relative(dirname(file), this.blob(etag)), made);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) throw error;
-      await copyFile(this.blob(etag), file); // Windows lets only developers make links
+      await copyFile(this.blob(etag), made); // Windows lets only developers make links
     }
+    await rename(made, file); // replaces a link whose blob is gone, or that another has just made
   }
 }
 

@@ -1,9 +1,10 @@
-import { lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { NetworkError, UsageError } from '../core/index.ts';
+import { CachedModel } from './cache.ts';
 import {
   type HubSettings,
   hubSettings,
@@ -152,6 +153,16 @@ describe('resolveModel', () => {
     await Promise.all([resolveModel('owner/name', options), resolveModel('owner/name', options)]);
     expect(hub.requests.filter((r) => r.includes('/store/'))).toHaveLength(1);
     expect(told[0]).toMatch(/\.lock: waiting for another process/);
+  });
+
+  it('links a file for all who want it at the same time', async () => {
+    const cached = new CachedModel('owner/name', settings);
+    const file = join(cached.snapshot('abc'), 'config.json');
+    await mkdir(dirname(cached.blob('1')), { recursive: true });
+    await writeFile(cached.blob('1'), '{}');
+    await Promise.all(Array.from({ length: 50 }, () => cached.link('1', file)));
+    expect(await readFile(file, 'utf8')).toBe('{}');
+    expect(await readdir(dirname(file))).toEqual(['config.json']);
   });
 });
 
