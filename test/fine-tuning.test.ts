@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { heldOutMetric } from '../src/cli/held-out-metric.ts';
@@ -146,6 +147,24 @@ describe('stage 2 in front of an encoder-decoder', () => {
     for (const [i, { loss, grad_norm }] of (await steps('one-part')).entries()) {
       expect(Math.abs(parts[i].loss / loss - 1), `step ${i}`).toBeLessThan(1e-4);
       expect(Math.abs(parts[i].grad_norm / grad_norm - 1), `step ${i}`).toBeLessThan(1e-3);
+    }
+  });
+
+  it('begins with prompts near words where asked, which changes the projection alone', async () => {
+    const still = ['run.max_steps=1', 'run.warmup_lr=0']; // what training begins with
+    await train(await recipe('prompts-drawn', settings, ...still));
+    await train(await recipe('prompts-of-words', settings, ...still, 'run.word_prompts=true'));
+    const [drawn, ofWords] = [await readAll('prompts-drawn/model'), await readAll('prompts-of-words/model')];
+    const changed = Object.keys(drawn).filter((name) => !isDeepStrictEqual(drawn[name], ofWords[name]));
+    expect(changed.sort()).toEqual(['language_projection.bias', 'language_projection.weight']);
+  });
+
+  it('does so from a stage 1 with a frozen image encoder alone', async () => {
+    for (const model of ['from_scratch: true', 'freeze_vit: false']) {
+      const wrong = recipe('wrong', { ...settings, model: `${settings.model}, ${model}` }, 'run.word_prompts=true');
+      await expect(train(await wrong)).rejects.toThrow(
+        `run.word_prompts: expected false, because model.${model.replace(':', ' is')}`,
+      );
     }
   });
 

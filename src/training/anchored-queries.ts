@@ -1,6 +1,6 @@
-import { CholeskyDecomposition, Matrix } from 'ml-matrix';
-import { floats, random, toFloat32, UsageError, type Value } from '../core/index.ts';
+import { floats, toFloat32, UsageError, type Value } from '../core/index.ts';
 import { crossAttentionLayers } from '../models/index.ts';
+import { leastSquares, rowsOf } from './least-squares.ts';
 import { type QueriesOnPictures, readStates } from './queries-on-pictures.ts';
 
 /**
@@ -19,8 +19,8 @@ export interface AnchorInputs extends QueriesOnPictures {
 /** How far a query sees, as a share of the distance to the next query's place. */
 const reach = 0.7;
 /** What least squares add to the diagonal, in the mean of it: features say a place with noise, a query is known exactly. */
-const keyDamping = 1e-3;
-const queryDamping = 1e-6;
+const keyFit = { damping: 1e-3, rowsEach: 20 };
+const queryFit = { damping: 1e-6, rowsEach: 20 };
 /** Where class tokens are put: outside, so that no anchored head looks at them. */
 const outside = 3;
 
@@ -35,13 +35,13 @@ export async function anchorQueries(inputs: AnchorInputs): Promise<ReadonlyMap<s
   const places = placesOf(inputs);
   const sought = anchors(queries).map(([x, y]) => [x, y, -0.5]);
   const scale = Math.sqrt(Math.sqrt(width) / spread ** 2);
-  const key = leastSquares(rowsOf(features), (row) => places[row % places.length]!, keyDamping);
+  const key = leastSquares(rowsOf(features), (row) => places[row % places.length]!, keyFit);
 
   const anchored = new Map(inputs.trained);
   for (const [index, layer] of crossAttentionLayers(c).entries()) {
     const asked = await readStates({ ...inputs, trained: anchored }, (pass) => pass.crossAttention[index]!.asking);
     const asking = rowsOf(asked);
-    const query = leastSquares(asking, (row) => sought[row % queries]!, queryDamping);
+    const query = leastSquares(asking, (row) => sought[row % queries]!, queryFit);
     for (const [part, map] of Object.entries({ key, query })) {
       const name = `qformer.encoder.layer.${layer}.crossattention.attention.${part}`;
       for (const kind of ['weight', 'bias'] as const) {
@@ -77,36 +77,6 @@ function anchors(queries: number): [number, number][] {
     const count = Math.floor(((row + 1) * queries) / rows) - Math.floor((row * queries) / rows);
     return Array.from({ length: count }, (__, i): [number, number] => [middle(i, count), middle(row, rows)]);
   }).flat();
-}
-
-/** The rows of the last dimension of a value. */
-interface Rows {
-  readonly data: Float32Array;
-  readonly width: number;
-}
-const rowsOf = (v: Value): Rows => ({ data: toFloat32(v), width: v.shape.at(-1)! });
-
-/** An affine map as a linear layer has it: weight [out][in]. */
-interface AffineMap {
-  readonly weight: number[][];
-  readonly bias: number[][];
-}
-
-/** The map from rows to their targets with the least squares, damped. Of many rows, as many as determine it well. */
-function leastSquares({ data, width }: Rows, target: (row: number) => readonly number[], damping: number): AffineMap {
-  const count = data.length / width;
-  const draws = random(0, 'anchored queries');
-  const enough = 20 * width;
-  const taken = Array.from({ length: Math.min(count, enough) }, (_, i) => (count > enough ? draws.below(count) : i));
-  const x = new Matrix(taken.map((row) => [...data.subarray(row * width, (row + 1) * width)]));
-  const y = new Matrix(taken.map((row) => [...target(row)]));
-  const [xMean, yMean] = [x.mean('column'), y.mean('column')];
-  const xt = x.subRowVector(xMean).transpose();
-  const gram = xt.mmul(x);
-  gram.add(Matrix.eye(width).mul((damping * gram.trace()) / width));
-  const weight = new CholeskyDecomposition(gram).solve(xt.mmul(y.subRowVector(yMean))).transpose();
-  const shift = weight.mmul(Matrix.columnVector(xMean));
-  return { weight: weight.to2DArray(), bias: yMean.map((m, i) => [m - shift.get(i, 0)]) };
 }
 
 /** A linear layer's weight [D, in] or bias [D] with `map` in the first rows of the first half of its heads, and 0 below. */

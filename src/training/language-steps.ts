@@ -8,12 +8,13 @@ import { Tokenizer, type TokenizerFiles } from '../text/index.ts';
 import { readFrozen } from './frozen-weights.ts';
 import { type FrozenLanguageModel, tokeniseTexts } from './language-model.ts';
 import { writeModel } from './model-folder.ts';
+import { promptsOfWords } from './prompts-of-words.ts';
 import type { Recipe } from './recipe.ts';
 import type { Drawn } from './step-images.ts';
 import { type GraphParts, openData, trainSteps } from './steps.ts';
 import { padded } from './steps-by-length.ts';
 import type { Task, TrainOptions } from './task.ts';
-import type { DataSource } from './training-data.ts';
+import type { DataSource, TrainingData } from './training-data.ts';
 
 /** What the language model is to write about one picture. */
 export interface Lesson {
@@ -38,6 +39,8 @@ export interface LanguageTask<Item extends ImageRecord> extends DataSource<Item>
   lesson(drawn: Drawn<Item>): Lesson;
   /** How many targets of a picture there is room for; the heaviest are taken. Default: 1. */
   readonly targets?: number;
+  /** The fully connected layer begins where its prompts are nearest to words: see ./prompts-of-words. */
+  readonly wordPrompts?: boolean;
 }
 
 /** Throws UsageError where a decoder has fewer positions than the queries and the longest text take. */
@@ -60,9 +63,10 @@ export async function trainLanguage<Item extends ImageRecord>(
   task: LanguageTask<Item>,
   options: TrainOptions,
 ): Promise<Task> {
-  const { images, language, given } = task;
+  const { images, language } = task;
   checkRoom(task, recipe.data.max_txt_len);
   const data = await openData(recipe, task, options);
+  const given = task.wordPrompts ? await withWordPrompts(task, data.training, recipe.run) : task.given;
   const frozen = await readFrozen(language.stored);
   const lessons = new LessonTokens(task, recipe.data.max_txt_len);
   const steps = await trainSteps(
@@ -94,6 +98,13 @@ export async function trainLanguage<Item extends ImageRecord>(
       }),
   };
 }
+
+const withWordPrompts = <Item extends ImageRecord>(
+  task: LanguageTask<Item>,
+  training: TrainingData<Item>,
+  run: Recipe['run'],
+): Promise<ReadonlyMap<string, Value>> =>
+  promptsOfWords({ ...task, trained: task.given, text: (drawn) => task.lesson(drawn).targets[0]!.text }, training, run);
 
 function lossGraph(
   p: Params,

@@ -24,7 +24,10 @@ const recipe = z.strictObject({
     ...encoderKeys({ frozen: true }),
   }),
   data: captionData,
-  run: runSection('CIDEr'),
+  run: runSection('CIDEr').extend({
+    /** The fully connected layer begins where its prompts are nearest to words: see ../prompts-of-words. */
+    word_prompts: z.boolean().default(false),
+  }),
 });
 
 /** Stage 2 (§3.3): a Q-Former from stage 1 and one fully connected layer learn to prompt a frozen language model. */
@@ -37,6 +40,10 @@ export const stageTwo = defineTask(recipe, async (recipe, options) => {
       `model.prefix_lm: expected an encoder-decoder, but ${model.language_model} is a decoder; leave the key out`,
     );
   }
+  if (run.word_prompts && (model.from_scratch || !model.freeze_vit)) {
+    const because = model.from_scratch ? 'model.from_scratch is true' : 'model.freeze_vit is false';
+    throw new UsageError(`run.word_prompts: expected false, because ${because}`);
+  }
   const task = {
     ...one,
     config: { ...config, ...(model.prompt !== '' && { caption_prompt: model.prompt }) },
@@ -44,6 +51,7 @@ export const stageTwo = defineTask(recipe, async (recipe, options) => {
     given: model.from_scratch ? new Map<string, Value>() : trained,
     isNew: (name: string) =>
       model.from_scratch ? !name.startsWith('vision_model.') : name.startsWith('language_projection.'),
+    wordPrompts: run.word_prompts,
     ...captionSource(one.images, recipe),
     lesson: (drawn: Drawn<ImageTextRecord>) => {
       const caption = captionOf(drawn, run.seed);
