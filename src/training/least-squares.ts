@@ -31,7 +31,7 @@ export function leastSquares(
   const draws = random(0, 'least squares');
   const enough = rowsEach * width;
   const taken = Array.from({ length: Math.min(count, enough) }, (_, i) => (count > enough ? draws.below(count) : i));
-  const x = new Matrix(taken.map((row) => [...data.subarray(row * width, (row + 1) * width)]));
+  const x = new Matrix(taken.map((row) => data.subarray(row * width, (row + 1) * width)));
   const y = new Matrix(taken.map((row) => Array.from(target(row))));
   const [xMean, yMean] = [x.mean('column'), y.mean('column')];
   const xt = x.subRowVector(xMean).transpose();

@@ -77,17 +77,19 @@ function picturesOf(shown: readonly number[]): Value<'float32'> {
   return features;
 }
 
+const records = kinds.map(
+  (kind): ImageTextRecord => ({
+    id: kind,
+    imageId: kind,
+    image: { kind: 'file', path: `${kind}.png` },
+    captions: [`a ${kind}`],
+  }),
+);
 const training = {
   images: { initial: async () => new Map<string, Value>() },
   async at(step: number) {
     const shown = Array.from({ length: batch }, (_, i) => (step + i) % kinds.length);
-    const items = shown.map((kind) => ({
-      record: { id: kinds[kind]! } as ImageTextRecord,
-      dataset: 0,
-      epoch: 0,
-      index: 0,
-      unit: 0,
-    }));
+    const items = shown.map((kind) => ({ record: records[kind]!, dataset: 0, epoch: 0, index: kind, unit: kind }));
     return { items, imageFeeds: { imageEmbeds: picturesOf(shown) }, name: '' };
   },
 };
@@ -105,7 +107,7 @@ it('puts the prompts of a picture nearest to the word of its caption, and lets t
   const images = { pooling: 1, encoder: imageEncoder(encoder) };
   const run = { max_steps: steps, batch_size_train: batch, accum_grad_iters: 1, memory_arena: true };
   const started = await promptsOfWords(
-    { config, trained, images, language, text: ({ record }) => `a ${record.id}` },
+    { config, trained, images, language, text: ({ record }) => record.captions[0]! },
     training,
     run,
   );

@@ -1,3 +1,4 @@
+import { Matrix } from 'ml-matrix';
 import { floats, int64s, joinRows, type StoredTensor, type Value } from '../core/index.ts';
 import type { ImageRecord } from '../data/index.ts';
 import { input } from '../graph/index.ts';
@@ -112,11 +113,12 @@ function nearestToWords(
   words: ReadonlyMap<number, Float32Array>,
 ): AffineMap {
   const rows = rowsOf(states);
-  const targets = captions.map((tokens) => mean(tokens.map((token) => words.get(token)!)));
+  const targets = captions.map((tokens) => new Matrix(tokens.map((token) => words.get(token)!)).mean('column'));
   const queries = states.shape[1]!;
   const map = leastSquares(rows, (row) => targets[Math.floor(row / queries)]!, fit);
-  const middle = mean(targets);
-  const factor = spread([...words.values()], mean([...words.values()])) / spread(prompts(rows, map), middle);
+  const middle = new Matrix(targets).mean('column');
+  const read = new Matrix([...words.values()]);
+  const factor = spread(read, read.mean('column')) / spread(prompts(rows, map), middle);
   return {
     weight: map.weight.map((row) => row.map((w) => factor * w)),
     bias: map.bias.map(([b], i) => [middle[i]! + factor * (b! - middle[i]!)]),
@@ -124,24 +126,18 @@ function nearestToWords(
 }
 
 /** What the map makes of some of the rows, evenly chosen. */
-function prompts({ data, width }: Rows, { weight, bias }: AffineMap): number[][] {
+function prompts({ data, width }: Rows, { weight, bias }: AffineMap): Matrix {
   const count = data.length / width;
   const step = Math.max(1, Math.floor(count / 1000));
-  return Array.from({ length: Math.ceil(count / step) }, (_, i) => {
-    const row = data.subarray(i * step * width, (i * step + 1) * width);
-    return weight.map((w, j) => w.reduce((sum, x, k) => sum + x * row[k]!, bias[j]![0]!));
-  });
-}
-
-function mean(rows: readonly ArrayLike<number>[]): number[] {
-  const sums = Array<number>(rows[0]!.length).fill(0);
-  for (const row of rows) for (let i = 0; i < sums.length; i++) sums[i]! += row[i]! / rows.length;
-  return sums;
+  const some = Array.from({ length: Math.ceil(count / step) }, (_, i) =>
+    data.subarray(i * step * width, (i * step + 1) * width),
+  );
+  return new Matrix(some).mmul(new Matrix(weight).transpose()).addRowVector(bias.flat());
 }
 
 /** How far rows are from their middle: the root of the mean square. */
-function spread(rows: readonly ArrayLike<number>[], middle: readonly number[]): number {
-  let sum = 0;
-  for (const row of rows) for (let i = 0; i < middle.length; i++) sum += (row[i]! - middle[i]!) ** 2;
-  return Math.sqrt(sum / (rows.length * middle.length));
-}
+const spread = (rows: Matrix, middle: readonly number[]): number =>
+  rows
+    .clone()
+    .subRowVector([...middle])
+    .norm('frobenius') / Math.sqrt(rows.size);
