@@ -66,7 +66,9 @@ export async function trainLanguage<Item extends ImageRecord>(
   const { images, language } = task;
   checkRoom(task, recipe.data.max_txt_len);
   const data = await openData(recipe, task, options);
-  const given = task.wordPrompts ? await withWordPrompts(task, data.training, recipe.run) : task.given;
+  const given = task.wordPrompts
+    ? await withWordPrompts(task, data.training, { ...recipe.run, ...options })
+    : task.given;
   const frozen = await readFrozen(language.stored);
   const lessons = new LessonTokens(task, recipe.data.max_txt_len);
   const steps = await trainSteps(
@@ -102,7 +104,7 @@ export async function trainLanguage<Item extends ImageRecord>(
 const withWordPrompts = <Item extends ImageRecord>(
   task: LanguageTask<Item>,
   training: TrainingData<Item>,
-  run: Recipe['run'],
+  run: Recipe['run'] & Pick<TrainOptions, 'signal'>,
 ): Promise<ReadonlyMap<string, Value>> =>
   promptsOfWords({ ...task, trained: task.given, text: (drawn) => task.lesson(drawn).targets[0]!.text }, training, run);
 

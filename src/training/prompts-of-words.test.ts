@@ -106,12 +106,12 @@ const encoder: JsonObject = {
 it('puts the prompts of a picture nearest to the word of its caption, and lets them vary as words do', async () => {
   const images = { pooling: 1, encoder: imageEncoder(encoder) };
   const run = { max_steps: steps, batch_size_train: batch, accum_grad_iters: 1, memory_arena: true };
-  const started = await promptsOfWords(
-    { config, trained, images, language, text: ({ record }) => record.captions[0]! },
-    training,
-    run,
-  );
+  const text = ({ record }: { readonly record: ImageTextRecord }) => record.captions[0]!;
+  const prompted = { config, trained, images, language, text };
+  const started = await promptsOfWords(prompted, training, run);
   for (const [name, value] of trained) expect(started.get(name)).toBe(value);
+  const stopped = { ...run, signal: AbortSignal.abort(new Error('stop')) };
+  await expect(promptsOfWords(prompted, training, stopped)).rejects.toThrow('stop');
 
   const session = await compile(outputs, weightsFrom(started));
   const shown = kinds.map((_, kind) => kind);

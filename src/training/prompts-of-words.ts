@@ -12,6 +12,7 @@ import { type QueriesOnPictures, readStates } from './queries-on-pictures.ts';
 import type { Recipe } from './recipe.ts';
 import type { Drawn, StepImages } from './step-images.ts';
 import { sessionOptions } from './steps-by-length.ts';
+import type { TrainOptions } from './task.ts';
 import type { Batch, TrainingData } from './training-data.ts';
 
 /**
@@ -46,17 +47,18 @@ type PicturesRun = Pick<
   'max_steps' | 'batch_size_train' | 'accum_grad_iters' | 'threads' | 'memory_arena'
 >;
 
-/** `trained` with a fully connected layer to begin with, by the pictures of the first steps. */
+/** `trained` with a fully connected layer to begin with, by the pictures of the first steps. Throws the signal's reason. */
 export async function promptsOfWords<Item extends ImageRecord>(
   { text, ...prompted }: Prompted<Item>,
   training: Pick<TrainingData<Item>, 'at'> & { readonly images: Pick<StepImages, 'initial'> },
-  run: PicturesRun,
+  { signal, ...run }: PicturesRun & Pick<TrainOptions, 'signal'>,
 ): Promise<ReadonlyMap<string, Value>> {
   const { trained, language } = prompted;
   const weights = new Map([...trained, ...(await training.images.initial())]);
   const states: Value[] = [];
   const captions: number[][] = [];
   for await (const batches of firstBatches(training, run)) {
+    signal?.throwIfAborted();
     const frozen = joinRows(batches.map(({ imageFeeds }) => imageFeeds.imageEmbeds!));
     const options = { session: sessionOptions(run), weights };
     const features = await finishedFeatures(frozen, { images: prompted.images, ...options });
