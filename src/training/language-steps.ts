@@ -67,7 +67,7 @@ export async function trainLanguage<Item extends ImageRecord>(
   checkRoom(task, recipe.data.max_txt_len);
   const data = await openData(recipe, task, options);
   const given = task.wordPrompts
-    ? await withWordPrompts(task, data.training, { ...recipe.run, ...options })
+    ? await withWordPrompts(task, data.training, { run: recipe.run, signal: options.signal })
     : task.given;
   const frozen = await readFrozen(language.stored);
   const lessons = new LessonTokens(task, recipe.data.max_txt_len);
@@ -104,9 +104,13 @@ export async function trainLanguage<Item extends ImageRecord>(
 const withWordPrompts = <Item extends ImageRecord>(
   task: LanguageTask<Item>,
   training: TrainingData<Item>,
-  run: Recipe['run'] & Pick<TrainOptions, 'signal'>,
+  reading: { readonly run: Recipe['run']; readonly signal: AbortSignal | undefined },
 ): Promise<ReadonlyMap<string, Value>> =>
-  promptsOfWords({ ...task, trained: task.given, text: (drawn) => task.lesson(drawn).targets[0]!.text }, training, run);
+  promptsOfWords(
+    { ...task, trained: task.given, text: (drawn) => task.lesson(drawn).targets[0]!.text },
+    training,
+    reading,
+  );
 
 function lossGraph(
   p: Params,

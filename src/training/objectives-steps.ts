@@ -86,7 +86,12 @@ export async function trainObjectives(
   }
   const data = await openData(recipe, captionSource(images, recipe), options);
   const { config, trained, files } = await qformer(data.training.records);
-  const start = await startQueries({ config, trained }, data.training, { images, run, ...fresh });
+  const start = await startQueries({ config, trained }, data.training, {
+    images,
+    run,
+    signal: options.signal,
+    ...fresh,
+  });
   const tokenizer = new Tokenizer(files);
   const objectives = optionsOf(run, tokenizer);
   const kind: StepKind<ImageTextRecord, string> = {

@@ -108,9 +108,9 @@ it('puts the prompts of a picture nearest to the word of its caption, and lets t
   const run = { max_steps: steps, batch_size_train: batch, accum_grad_iters: 1, memory_arena: true };
   const text = ({ record }: { readonly record: ImageTextRecord }) => record.captions[0]!;
   const prompted = { config, trained, images, language, text };
-  const started = await promptsOfWords(prompted, training, run);
+  const started = await promptsOfWords(prompted, training, { run, signal: undefined });
   for (const [name, value] of trained) expect(started.get(name)).toBe(value);
-  const stopped = { ...run, signal: AbortSignal.abort(new Error('stop')) };
+  const stopped = { run, signal: AbortSignal.abort(new Error('stop')) };
   await expect(promptsOfWords(prompted, training, stopped)).rejects.toThrow('stop');
 
   const session = await compile(outputs, weightsFrom(started));

@@ -4,6 +4,7 @@ import type { ImageRecord } from '../data/index.ts';
 import { input } from '../graph/index.ts';
 import { Params } from '../nn/index.ts';
 import { compile, weightsFrom } from '../runtime/index.ts';
+import { firstBatches } from './first-batches.ts';
 import { finishedFeatures } from './image-features.ts';
 import type { FrozenLanguageModel } from './language-model.ts';
 import { type AffineMap, leastSquares, type Rows, rowsOf } from './least-squares.ts';
@@ -12,8 +13,7 @@ import { type QueriesOnPictures, readStates } from './queries-on-pictures.ts';
 import type { Recipe } from './recipe.ts';
 import type { Drawn, StepImages } from './step-images.ts';
 import { sessionOptions } from './steps-by-length.ts';
-import type { TrainOptions } from './task.ts';
-import type { Batch, TrainingData } from './training-data.ts';
+import type { TrainingData } from './training-data.ts';
 
 /**
  * Soft prompts that begin as words. The fully connected layer of stage 2 is new, and what a language model has never read
@@ -51,14 +51,13 @@ type PicturesRun = Pick<
 export async function promptsOfWords<Item extends ImageRecord>(
   { text, ...prompted }: Prompted<Item>,
   training: Pick<TrainingData<Item>, 'at'> & { readonly images: Pick<StepImages, 'initial'> },
-  { signal, ...run }: PicturesRun & Pick<TrainOptions, 'signal'>,
+  { run, signal }: { readonly run: PicturesRun; readonly signal: AbortSignal | undefined },
 ): Promise<ReadonlyMap<string, Value>> {
   const { trained, language } = prompted;
   const weights = new Map([...trained, ...(await training.images.initial())]);
   const states: Value[] = [];
   const captions: number[][] = [];
-  for await (const batches of firstBatches(training, run)) {
-    signal?.throwIfAborted();
+  for await (const batches of firstBatches(training, { pictures, atOnce, run, signal })) {
     const frozen = joinRows(batches.map(({ imageFeeds }) => imageFeeds.imageEmbeds!));
     const options = { session: sessionOptions(run), weights };
     const features = await finishedFeatures(frozen, { images: prompted.images, ...options });
@@ -73,21 +72,6 @@ export async function promptsOfWords<Item extends ImageRecord>(
     ['language_projection.weight', floats(shape, Float32Array.from(weight.flat()))],
     ['language_projection.bias', floats(shape.slice(0, 1), Float32Array.from(bias.flat()))],
   ]);
-}
-
-/** The batches of the first steps, some at a time. */
-async function* firstBatches<Item extends ImageRecord>(
-  training: Pick<TrainingData<Item>, 'at'>,
-  { max_steps, batch_size_train: size, accum_grad_iters: parts }: PicturesRun,
-): AsyncGenerator<Batch<Item>[]> {
-  const count = Math.min(max_steps * parts, Math.ceil(pictures / size));
-  const together = Math.ceil(atOnce / size);
-  for (let start = 0; start < count; start += together) {
-    const batches: Batch<Item>[] = [];
-    for (let step = start; step < Math.min(count, start + together); step++)
-      batches.push(await training.at(step, count));
-    yield batches;
-  }
 }
 
 const tokensOf = ({ tokenizer }: Words, text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });

@@ -6,6 +6,7 @@ import { imageMemory } from '../models/index.ts';
 import { Params } from '../nn/index.ts';
 import { anchorQueries } from './anchored-queries.ts';
 import { balanceQueries } from './balanced-queries.ts';
+import { firstBatches } from './first-batches.ts';
 import { finishedFeatures, finishFeatures } from './image-features.ts';
 import { type InitialOptions, startFrom } from './initial-values.ts';
 import type { ReadEncoder } from './pretrained.ts';
@@ -18,20 +19,22 @@ import type { TrainingData } from './training-data.ts';
 const pictures = 256;
 
 interface StartOptions extends Omit<InitialOptions, 'seed'> {
+  readonly signal: AbortSignal | undefined;
   readonly images: ReadEncoder;
   readonly run: Recipe['run'] & { readonly balance_queries: boolean; readonly anchor_queries: boolean };
 }
 
-/** What a Q-Former starts from, what is new in it too, with its queries changed as asked, by the pictures of the first steps. */
+/** What a Q-Former starts from, what is new in it too, with its queries changed as asked, by the pictures of the first steps. Throws the signal's reason. */
 export async function startQueries(
   { config, trained }: Pick<QueriesOnPictures, 'config' | 'trained'>,
   training: TrainingData<ImageTextRecord>,
-  { images, run, ...fresh }: StartOptions,
+  { images, run, signal, ...fresh }: StartOptions,
 ): Promise<ReadonlyMap<string, Value>> {
   if (!run.balance_queries && !run.anchor_queries) return trained;
   const read: Value[] = [];
-  const steps = Math.min(run.max_steps, Math.ceil(pictures / run.batch_size_train));
-  for (let step = 0; step < steps; step++) read.push((await training.at(step, steps)).imageFeeds.imageEmbeds!);
+  for await (const batches of firstBatches(training, { pictures, atOnce: pictures, run, signal })) {
+    read.push(...batches.map(({ imageFeeds }) => imageFeeds.imageEmbeds!));
+  }
 
   const frozen = joinRows(read);
   const p = new Params();
