@@ -130,9 +130,9 @@ export const decode = claim(
   async function* (model) {
     const folder = await folderAt(model, { precision: 'int8' });
     const { entries } = await Checkpoint.open(folder);
-    const read = [...entries].filter(
-      ([name]) => name.startsWith('language_model.') && !/embed_(tokens|positions)\.weight$/.test(name),
-    );
+    // Neither embeddings nor what is kept beside the blocks for products of many rows.
+    const others = /embed_(tokens|positions)\.weight$|\.int8_columns(_scale)?$/;
+    const read = [...entries].filter(([name]) => name.startsWith('language_model.') && !others.test(name));
     const bytes = read.reduce((sum, [, { dtype, shape }]) => sum + dtypes[dtype].bytes * elements(shape), 0);
     const [we, memory] = [ours(model, 'int8'), Peer.start('bandwidth.py', { threads })];
     const gigabytes = bytes / 1e9;

@@ -57,10 +57,11 @@ export class Thread<Question, Answer> {
 
   #settle(answered: Answered<Answer>): void {
     const waiting = this.#waiting.get(answered.ticket);
+    if (!waiting) return; // closed since it was asked: the program stays alive until the thread has ended
     this.#waiting.delete(answered.ticket);
     if (this.#waiting.size === 0) this.#worker.unref();
-    if ('answer' in answered) waiting?.resolve(answered.answer);
-    else waiting?.reject(Object.assign(new Error(answered.error.message), { name: answered.error.name }));
+    if ('answer' in answered) waiting.resolve(answered.answer);
+    else waiting.reject(Object.assign(new Error(answered.error.message), { name: answered.error.name }));
   }
 
   /** Rejects what is waited for, and whatever is asked for later. */
