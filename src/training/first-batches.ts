@@ -10,7 +10,10 @@ export interface FirstBatches {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The batches of a run's first steps, some at a time: what a start that depends on pictures is found by. Throws the signal's reason. */
+/**
+ * The batches of a run's first steps, some at a time: what a start that depends on pictures is found by. Throws the signal's
+ * reason.
+ */
 export async function* firstBatches<Item extends ImageRecord>(
   training: Pick<TrainingData<Item>, 'at'>,
   { pictures, atOnce, run: { max_steps, batch_size_train: size, accum_grad_iters: parts }, signal }: FirstBatches,

@@ -24,7 +24,10 @@ interface StartOptions extends Omit<InitialOptions, 'seed'> {
   readonly run: Recipe['run'] & { readonly balance_queries: boolean; readonly anchor_queries: boolean };
 }
 
-/** What a Q-Former starts from, what is new in it too, with its queries changed as asked, by the pictures of the first steps. Throws the signal's reason. */
+/**
+ * What a Q-Former starts from, what is new in it too, with its queries changed as asked, by the pictures of the first steps.
+ * Throws the signal's reason.
+ */
 export async function startQueries(
   { config, trained }: Pick<QueriesOnPictures, 'config' | 'trained'>,
   training: TrainingData<ImageTextRecord>,
